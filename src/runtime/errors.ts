@@ -1,0 +1,200 @@
+/**
+ * Owns: the one error class of the project, the closed set of its codes, and what each code means for a retry.
+ * Does not own: expected outcomes (duplicate, refused, superseded); those are values, never errors.
+ * Invariants: every code is documented in docs/errors.md (a test compares); the disposition is written here,
+ * never decided in a catch; `context` never holds a secret.
+ */
+
+/** What a caller does with an error: try again, park the message, give up this piece of work, or stop the process. */
+export type Disposition = 'retry' | 'deadLetter' | 'abandon' | 'halt';
+
+interface ErrorCodeRow {
+  readonly disposition: Disposition;
+  readonly meaning: string;
+  readonly remedy: string;
+}
+
+/** Every error code with its disposition, its meaning and what the reader can do about it. */
+export const ERROR_CODES = {
+  CONFIG_INVALID: {
+    disposition: 'halt',
+    meaning: 'One or more settings are missing, malformed or out of bounds; all problems are listed together.',
+    remedy: 'Correct the environment variables named in the message.',
+  },
+  USAGE_INVALID: {
+    disposition: 'abandon',
+    meaning: 'A command was called with an argument that is not allowed.',
+    remedy: 'Correct the argument named in the message; `tollbook COMMAND --help` shows what is allowed.',
+  },
+  MONEY_MALFORMED: {
+    disposition: 'deadLetter',
+    meaning: 'An amount or price is not a plain decimal string, or has more decimals than the currency unit carries.',
+    remedy: 'Send money as a decimal string such as "0.003", never as a JSON number.',
+  },
+  MONEY_OUT_OF_RANGE: {
+    disposition: 'deadLetter',
+    meaning: 'An amount or balance would reach 2^63 nano-units in magnitude (about 9.22 billion currency units).',
+    remedy: 'Split the amount, or correct the quantity or the price.',
+  },
+  EVENT_INVALID: {
+    disposition: 'deadLetter',
+    meaning: 'An event breaks the published contract; the message names each field, the value found and what is allowed.',
+    remedy: 'Correct the producer; the dead letter keeps the original bytes for a redrive.',
+  },
+  PUBLISHER_BUFFER_FULL: {
+    disposition: 'retry',
+    meaning: 'The publisher holds as many unacknowledged events as its buffer allows; this event was not accepted.',
+    remedy: 'Slow down, retry later, or raise the buffer limit; check that Kafka is reachable.',
+  },
+  PUBLISHER_CLOSED: {
+    disposition: 'abandon',
+    meaning: 'An event was handed to a publisher after close() was called.',
+    remedy: 'Publish before closing.',
+  },
+  PUBLISH_FAILED: {
+    disposition: 'retry',
+    meaning: 'Kafka did not acknowledge an event within the retries of the producer; it may or may not be in the log.',
+    remedy: 'Publish it again with the same trace_id: charging is idempotent.',
+  },
+  KAFKA_UNAVAILABLE: {
+    disposition: 'retry',
+    meaning: 'No Kafka broker answered.',
+    remedy: 'Check KAFKA_BROKERS and that the brokers run; `tollbook stack status` shows the local one.',
+  },
+  TOPIC_MISSING: {
+    disposition: 'halt',
+    meaning: 'A topic the command needs does not exist.',
+    remedy: 'Create it with `tollbook topics create`.',
+  },
+  CONSUMER_CRASHED: {
+    disposition: 'halt',
+    meaning: 'The Kafka consumer stopped and will not restart by itself.',
+    remedy: 'The process exits; its supervisor starts it again and it resumes from the cursors.',
+  },
+  STREAM_GAP: {
+    disposition: 'halt',
+    meaning: 'Kafka no longer holds messages that the ledger has not read: the log starts behind the cursor.',
+    remedy: 'Find out what was lost (retention too short?), then accept it with `tollbook cursors accept-gap`.',
+  },
+  CURSOR_AHEAD_OF_LOG: {
+    disposition: 'halt',
+    meaning: 'The cursor points past the end of the partition: the topic was recreated or truncated.',
+    remedy: 'Check that the topic is the one this ledger was fed from; never reuse a topic name for a new log.',
+  },
+  CLUSTER_MISMATCH: {
+    disposition: 'halt',
+    meaning: 'The cursors belong to another Kafka cluster than the one now connected.',
+    remedy: 'Connect to the cluster named in the message; offsets of two clusters cannot be mixed.',
+  },
+  FENCED: {
+    disposition: 'abandon',
+    meaning: 'Another consumer advanced the cursor of this partition first; nothing of this chunk was committed.',
+    remedy: 'None needed: the other consumer charged the same messages.',
+  },
+  POSTGRES_UNAVAILABLE: {
+    disposition: 'retry',
+    meaning: 'PostgreSQL cannot be reached, or cut the connection.',
+    remedy: 'Check DATABASE_URL and that the server runs; consumers wait and resume.',
+  },
+  POSTGRES_CONFLICT: {
+    disposition: 'retry',
+    meaning: 'A database transaction lost against a concurrent one (deadlock, lock time-out or unique key).',
+    remedy: 'None needed: the work is repeated from fresh state.',
+  },
+  POSTGRES_FAILED: {
+    disposition: 'halt',
+    meaning: 'PostgreSQL refused a statement for a reason that a retry cannot mend.',
+    remedy: 'Read the SQLSTATE in the context; run `tollbook migrate` if the schema is behind.',
+  },
+  SCHEMA_OUT_OF_DATE: {
+    disposition: 'halt',
+    meaning: 'The database lacks migrations that this version needs.',
+    remedy: 'Run `tollbook migrate`.',
+  },
+  REDIS_UNAVAILABLE: {
+    disposition: 'retry',
+    meaning: 'Redis cannot be reached or did not answer within its deadline; PostgreSQL decides meanwhile.',
+    remedy: 'Check REDIS_URL and that the server runs; hashes are rebuilt by themselves.',
+  },
+  REDIS_FAILED: {
+    disposition: 'retry',
+    meaning: 'Redis refused a script or replied something that is not documented.',
+    remedy: 'Read the reply in the context; check memory limits and that no one else writes these keys.',
+  },
+  IDEMPOTENCY_KEY_REUSED: {
+    disposition: 'abandon',
+    meaning: 'A command came with an idempotency key that an earlier, different command has used.',
+    remedy: 'Use a new key for a new command; re-sending the same command with its key is safe.',
+  },
+  ACCOUNT_UNKNOWN: {
+    disposition: 'abandon',
+    meaning: 'No account exists for the tenant.',
+    remedy: 'Check the tenant id; an account opens with the first billable event or credit.',
+  },
+  CURRENCY_MISMATCH: {
+    disposition: 'abandon',
+    meaning: 'A command names another currency than that of the account; amounts are never converted.',
+    remedy: 'Send the amount in the currency of the account.',
+  },
+  LEDGER_CORRUPT: {
+    disposition: 'halt',
+    meaning: 'A proof failed: a hash, a chain, a sequence or a balance does not follow from the entries.',
+    remedy: 'Stop writing, keep the database as it is, and look at the entry named in the message.',
+  },
+  STACK_SERVER_FAILED: {
+    disposition: 'abandon',
+    meaning: 'A server of the local stack did not start or stop.',
+    remedy: 'Read the log named in the message.',
+  },
+  STACK_TOOL_MISSING: {
+    disposition: 'abandon',
+    meaning: 'A tool that the local stack needs (Java, Maven, unzip) is not installed and could not be installed.',
+    remedy: 'Run the one command the message prints.',
+  },
+  FILE_UNREADABLE: {
+    disposition: 'abandon',
+    meaning: 'A file named on the command line cannot be read, or does not have the expected format.',
+    remedy: 'Check the path and the line named in the message.',
+  },
+  INVARIANT_BROKEN: {
+    disposition: 'halt',
+    meaning: 'A state that the code rules out was reached: a bug in Tollbook.',
+    remedy: 'Report it with the context; nothing was committed.',
+  },
+} as const satisfies Record<string, ErrorCodeRow>;
+
+/** One word of the closed set of error codes. */
+export type ErrorCode = keyof typeof ERROR_CODES;
+
+/** Facts that help to find the cause: never secrets, never whole events. */
+export type ErrorContext = Readonly<Record<string, string | number | boolean | bigint | null | readonly string[]>>;
+
+/** The error of this project: a code of the closed set, what was found and expected, and the facts around it. */
+export class TollbookError extends Error {
+  readonly code: ErrorCode;
+  readonly disposition: Disposition;
+  readonly context: ErrorContext;
+
+  constructor(code: ErrorCode, message: string, options: { cause?: unknown; context?: ErrorContext } = {}) {
+    super(message, options.cause === undefined ? undefined : { cause: options.cause });
+    this.name = 'TollbookError';
+    this.code = code;
+    this.disposition = ERROR_CODES[code].disposition;
+    this.context = options.context ?? {};
+  }
+}
+
+/** Tells whether a caught value is ours, optionally with one code. */
+export function isTollbookError(error: unknown, code?: ErrorCode): error is TollbookError {
+  return error instanceof TollbookError && (code === undefined || error.code === code);
+}
+
+/** Fails with INVARIANT_BROKEN unless the condition holds: for states the code rules out. */
+export function invariant(condition: boolean, message: string, context: ErrorContext = {}): asserts condition {
+  if (!condition) throw new TollbookError('INVARIANT_BROKEN', message, { context });
+}
+
+/** Marks the branch of an exhaustive switch that no value can reach. */
+export function unreachable(value: never): never {
+  throw new TollbookError('INVARIANT_BROKEN', `unreachable value ${JSON.stringify(value)}`);
+}

@@ -1,0 +1,84 @@
+/**
+ * Owns: `tollbook cursors list | accept-gap`: showing how far each source is charged, and accepting a loss.
+ * Does not own: finding the loss (consumers/stream-positions.ts).
+ */
+import Table from 'cli-table3';
+import type { Command } from 'commander';
+import { PostgresLedgerReader } from '../ledger/postgres/postgres-ledger-reader.js';
+import { acceptGap } from '../ledger/postgres/stream-gaps.js';
+import { loadConfig } from '../runtime/config.js';
+import { createPostgresPool } from '../runtime/postgres.js';
+import type pg from 'pg';
+import { offsetValue, plainText, wholeNumber } from './option-values.js';
+
+interface AcceptGapFlags {
+  readonly topic: string;
+  readonly partition: number;
+  readonly to: bigint;
+  readonly actor: string;
+  readonly reason: string;
+  readonly json?: boolean;
+}
+
+/** Adds `cursors` to the program. */
+export function registerCursorsCommand(program: Command): void {
+  const cursors = program.command('cursors').description('how far each stream is charged');
+  cursors
+    .command('list')
+    .description('show the position, the number of sealed batches and the chain head of every source')
+    .option('--json', 'print the result as one JSON array')
+    .action((flags: { json?: boolean }) => withPool((pool) => list(pool, flags.json === true)));
+  cursors
+    .command('accept-gap')
+    .description('accept that Kafka lost messages before they were charged, and go on after them')
+    .requiredOption('--topic <topic>', 'topic')
+    .requiredOption('--partition <n>', 'partition', wholeNumber(0, 1_000_000))
+    .requiredOption('--to <offset>', 'the first offset Kafka still has', offsetValue)
+    .requiredOption('--actor <who>', 'who accepts the loss', plainText)
+    .requiredOption('--reason <text>', 'why', plainText)
+    .option('--json', 'print the result as one JSON object')
+    .action((flags: AcceptGapFlags) => withPool((pool) => accept(pool, flags)));
+}
+
+async function withPool(work: (pool: pg.Pool) => Promise<void>): Promise<void> {
+  const config = loadConfig();
+  const pool = createPostgresPool({
+    url: config.databaseUrl,
+    role: config.databaseRole,
+    applicationName: 'tollbook-cursors',
+    connectionsMax: 1,
+  });
+  try {
+    await work(pool);
+  } finally {
+    await pool.end();
+  }
+}
+
+async function list(pool: pg.Pool, json: boolean): Promise<void> {
+  const cursors = (await new PostgresLedgerReader(pool).readCursors()).map(({ source, nextOffset, batchNo, head }) => ({
+    ...source,
+    nextOffset: nextOffset.toString(),
+    batches: batchNo,
+    head: head.toString('hex'),
+  }));
+  if (json) {
+    process.stdout.write(`${JSON.stringify(cursors)}\n`);
+    return;
+  }
+  const table = new Table({ head: ['topic', 'partition', 'next offset', 'batches', 'chain head'] });
+  for (const cursor of cursors) {
+    table.push([cursor.topic, cursor.partition, cursor.nextOffset, cursor.batches, `${cursor.head.slice(0, 16)}…`]);
+  }
+  process.stdout.write(`${table.toString()}\n`);
+}
+
+async function accept(pool: pg.Pool, flags: AcceptGapFlags): Promise<void> {
+  const { topic, partition, to, actor, reason } = flags;
+  const from = await acceptGap(pool, { source: { topic, partition }, toOffset: to, actor, reason });
+  process.stdout.write(
+    flags.json === true
+      ? `${JSON.stringify({ topic, partition, from: from.toString(), to: to.toString() })}\n`
+      : `accepted the loss of offsets ${from} to ${to - 1n} of ${topic}/${partition}; restart the consumers to go on\n`,
+  );
+}

@@ -1,0 +1,60 @@
+/**
+ * Owns: the text of docs/errors.md, from the tables in the code.
+ * Does not own: the codes (src/runtime/errors.ts) and the reasons (src/ledger/dead-letter.ts).
+ */
+import { DEAD_LETTER_REASONS, type DeadLetterReason } from '../ledger/dead-letter.js';
+import { ERROR_CODES, type Disposition } from '../runtime/errors.js';
+
+/** Where the document of this version is committed. */
+export const ERRORS_DOCUMENT_FILE = 'docs/errors.md';
+
+const INTRODUCTION = `# Errors and dead letters
+
+Generated from the code by \`tollbook docs errors --out ${ERRORS_DOCUMENT_FILE}\`; do not edit.
+
+Every error carries a code, a disposition and a context. The code is one of those below and keeps its meaning. The
+disposition says what the process does with it; nothing else decides about a retry.`;
+
+const DISPOSITIONS: Readonly<Record<Disposition, string>> = {
+  retry: 'the same work is tried again, from fresh state',
+  deadLetter: 'the message is kept as a dead letter and the consumer goes on',
+  abandon: 'this piece of work is given up; the process goes on',
+  halt: 'the process stops, because going on could make things worse',
+};
+
+const REASONS: Readonly<Record<DeadLetterReason, string>> = {
+  EMPTY_MESSAGE: 'The message has no value, or an empty one.',
+  MESSAGE_TOO_LARGE: 'The value is longer than `TOLLBOOK_EVENT_BYTES_MAX`; it is not even parsed.',
+  INVALID_UTF8: 'The value is not UTF-8 text.',
+  INVALID_JSON: 'The value is not one JSON document.',
+  UNKNOWN_SCHEMA_VERSION: 'The event names a schema version that this release does not know.',
+  INVALID_EVENT:
+    'The event breaks the published contract; the detail names each field, what was found and what is allowed.',
+  OCCURRED_AT_IN_FUTURE: 'The event says that it occurred more than five minutes from now: a clock is wrong.',
+  OCCURRED_AT_TOO_OLD: 'The event occurred longer ago than `TOLLBOOK_EVENT_AGE_MAX_MS`.',
+  CURRENCY_MISMATCH: 'The event is priced in another currency than the account has; amounts are never converted.',
+  AMOUNT_OUT_OF_RANGE:
+    'The cost, or a balance after it, would reach 2^63 nano-units (about 9.22 billion currency units).',
+  CONFLICTING_DUPLICATE:
+    'The trace was charged before with different content; the first charge stands and the detail names the fields.',
+};
+
+/** Writes the document: every disposition, every error code and every dead-letter reason, in the order of the code. */
+export function errorsDocument(): string {
+  const dispositions = Object.entries(DISPOSITIONS).map(([name, meaning]) => `- **${name}**: ${meaning}.`);
+  const codes = Object.entries(ERROR_CODES).map(
+    ([code, { disposition, meaning, remedy }]) =>
+      `### ${code}\n\n${meaning}\n\n- Disposition: ${disposition}\n- What to do: ${remedy}`,
+  );
+  const reasons = DEAD_LETTER_REASONS.map((reason) => `- \`${reason}\`: ${REASONS[reason]}`);
+  return `${[
+    INTRODUCTION,
+    '## Dispositions',
+    dispositions.join('\n'),
+    '## Error codes',
+    ...codes,
+    '## Dead-letter reasons',
+    'A message that cannot be charged is written to `dead_letters` with its original bytes and the first reason found.',
+    reasons.join('\n'),
+  ].join('\n\n')}\n`;
+}

@@ -1,0 +1,198 @@
+/**
+ * Owns: putting a process together from its settings: connections, ledger, quota scripts, consumer and projection; and
+ * taking it apart in the right order.
+ * Does not own: what any part does.
+ * Invariants: what is opened is closed, also when a later part fails to start; on stop the consumer ends first, so that
+ * the projector sees the last chunk.
+ */
+import type { Admin, Kafka } from 'kafkajs';
+import type pg from 'pg';
+import type { Redis } from 'ioredis';
+import { ChargeProtocol, type ChunkOutcome } from '../consumers/charge-protocol.js';
+import { RedisQuotaGate } from '../consumers/quota-gate.js';
+import { StreamPositions } from '../consumers/stream-positions.js';
+import { UsageConsumer } from '../consumers/usage-consumer.js';
+import type { AccountTerms } from '../ledger/account.js';
+import type { StreamSource } from '../ledger/batch.js';
+import { COMMAND_TOPIC } from '../ledger/credit.js';
+import { parseAmount } from '../ledger/money.js';
+import { PostgresLedgerReader } from '../ledger/postgres/postgres-ledger-reader.js';
+import { PostgresLedgerStore } from '../ledger/postgres/postgres-ledger-store.js';
+import { QuotaScripts } from '../lua/quota-scripts.js';
+import { sweepInflight } from '../projections/inflight-sweeper.js';
+import { ProjectionWorker } from '../projections/projection-worker.js';
+import { Projector } from '../projections/projector.js';
+import { systemClock } from '../runtime/clock.js';
+import type { Config } from '../runtime/config.js';
+import { TollbookError } from '../runtime/errors.js';
+import { createKafka } from '../runtime/kafka.js';
+import type { Logger } from '../runtime/logger.js';
+import { assertSchemaCurrent } from '../runtime/migrations.js';
+import { createPostgresPool } from '../runtime/postgres.js';
+import { createRedis } from '../runtime/redis.js';
+
+/** How a ledger process is run. */
+export interface LedgerProcessOptions {
+  readonly config: Readonly<Config>;
+  readonly logger: Logger;
+  /** Charge events from Kafka. */
+  readonly consumes: boolean;
+  /** Keep the quota hashes equal to the ledger. */
+  readonly projects: boolean;
+  readonly sweepIntervalMs: number;
+  readonly onChunk?: (outcome: ChunkOutcome) => void;
+  /** Called once when the process cannot go on. */
+  readonly onFatal: (error: TollbookError) => void;
+}
+
+/** A running process. */
+export interface LedgerProcess {
+  readonly projector: Projector;
+  /** Stops cleanly: finishes and commits the running chunks, leaves the group, projects them, closes connections. */
+  stop(): Promise<void>;
+}
+
+const IDLE_CONNECTIONS = 2;
+
+/** Starts a consumer, a projector, or both. Throws SCHEMA_OUT_OF_DATE, TOPIC_MISSING, KAFKA_UNAVAILABLE, POSTGRES_*. */
+export async function startLedgerProcess(options: LedgerProcessOptions): Promise<LedgerProcess> {
+  const closers: (() => Promise<unknown>)[] = [];
+  const stop = async (): Promise<void> => {
+    for (const close of closers.splice(0).reverse()) await close();
+  };
+  try {
+    return { ...(await assemble(options, closers)), stop };
+  } catch (error) {
+    await stop();
+    throw error;
+  }
+}
+
+async function assemble(
+  options: LedgerProcessOptions,
+  closers: (() => Promise<unknown>)[],
+): Promise<{ projector: Projector }> {
+  const { config, logger } = options;
+  const pool = openPool(options);
+  closers.push(() => pool.end());
+  await assertSchemaCurrent(pool);
+  const redis = openRedis(config, logger);
+  closers.push(() => Promise.resolve(redis.disconnect()));
+  const scripts = new QuotaScripts(redis, { prefix: config.redisPrefix });
+  const reader = new PostgresLedgerReader(pool);
+  const projector = new Projector({ reader, scripts, logger, onFatal: options.onFatal });
+  if (options.projects) {
+    const worker = projectionWorker(options, { projector, reader, redis, scripts });
+    closers.push(() => worker.stop());
+    await worker.start();
+  }
+  if (options.consumes) await startConsumer(options, closers, { pool, scripts, reader, projector });
+  return { projector };
+}
+
+function openPool({ config, logger, consumes }: LedgerProcessOptions): pg.Pool {
+  return createPostgresPool({
+    url: config.databaseUrl,
+    role: config.databaseRole,
+    applicationName: consumes ? 'tollbook-consume' : 'tollbook-project',
+    connectionsMax: (consumes ? config.partitionsConcurrent : 0) + IDLE_CONNECTIONS,
+    onIdleError: (error) => logger.warn({ err: error }, 'PostgreSQL connection lost'),
+  });
+}
+
+/** Connects to Redis; errors of the connection are told at debug level, since the gate and the projector tell of their effect. */
+export function openRedis(config: Readonly<Config>, logger: Logger): Redis {
+  return createRedis(config.redisUrl, { onError: (error) => logger.debug({ err: error }, 'Redis connection') });
+}
+
+interface ProjectionParts {
+  readonly projector: Projector;
+  readonly reader: PostgresLedgerReader;
+  readonly redis: Redis;
+  readonly scripts: QuotaScripts;
+}
+
+function projectionWorker(options: LedgerProcessOptions, parts: ProjectionParts): ProjectionWorker {
+  const { projector, reader, redis, scripts } = parts;
+  const { consumes, config, logger, sweepIntervalMs } = options;
+  return new ProjectionWorker({
+    projector,
+    reader,
+    redis,
+    logger,
+    follows: (source: StreamSource) => !consumes || source.topic === COMMAND_TOPIC,
+    sweepInflight: () => sweepInflight({ scripts, reader, projector, clock: systemClock, ttlMs: config.inflightTtlMs }),
+    sweepIntervalMs,
+  });
+}
+
+async function startConsumer(
+  options: LedgerProcessOptions,
+  closers: (() => Promise<unknown>)[],
+  parts: { pool: pg.Pool; scripts: QuotaScripts; reader: PostgresLedgerReader; projector: Projector },
+): Promise<void> {
+  const { config, logger } = options;
+  const kafka = createKafka({ brokers: config.kafkaBrokers.split(','), clientId: 'tollbook-consume', logger });
+  const { admin, clusterId } = await connectAdmin(kafka, [config.topicPending, config.topicCompleted]);
+  closers.push(() => admin.disconnect());
+  const consumer = new UsageConsumer({
+    kafka,
+    groupId: config.consumerGroup,
+    topics: new Map([
+      [config.topicPending, 'pending'],
+      [config.topicCompleted, 'completed'],
+    ]),
+    protocol: new ChargeProtocol({
+      store: new PostgresLedgerStore(parts.pool),
+      gate: new RedisQuotaGate({ scripts: parts.scripts, deadlineMs: config.redisDeadlineMs, clock: systemClock, logger }),
+      clock: systemClock,
+      limits: { eventBytesMax: config.eventBytesMax, eventAgeMaxMs: config.eventAgeMaxMs },
+      defaults: { currency: config.defaultCurrency, terms: defaultTerms(config) },
+      holdTtlMs: config.holdTtlMs,
+      clusterId,
+      wakeProjector: (tenantIds) => {
+        if (options.projects) parts.projector.mark(tenantIds);
+      },
+    }),
+    positions: new StreamPositions({ admin, cursors: parts.reader, clusterId }),
+    chunkMessagesMax: config.chunkMessagesMax,
+    partitionsConcurrent: config.partitionsConcurrent,
+    clock: systemClock,
+    logger,
+    ...(options.onChunk === undefined ? {} : { onChunk: options.onChunk }),
+    onFatal: options.onFatal,
+  });
+  closers.push(() => consumer.stop());
+  await consumer.start();
+}
+
+/** Connects an admin client and makes sure that the topics exist. Throws KAFKA_UNAVAILABLE, TOPIC_MISSING. */
+export async function connectAdmin(kafka: Kafka, topics: readonly string[]): Promise<{ admin: Admin; clusterId: string }> {
+  const admin = kafka.admin();
+  try {
+    await admin.connect();
+    const existing = new Set(await admin.listTopics());
+    const missing = topics.filter((topic) => !existing.has(topic));
+    if (missing.length > 0) {
+      throw new TollbookError('TOPIC_MISSING', `topic ${missing.join(', ')} does not exist; create it with: tollbook topics create`);
+    }
+    const { clusterId } = await admin.describeCluster();
+    return { admin, clusterId };
+  } catch (error) {
+    await admin.disconnect();
+    if (error instanceof TollbookError) throw error;
+    throw new TollbookError('KAFKA_UNAVAILABLE', `Kafka does not answer: ${error instanceof Error ? error.message : String(error)}`, {
+      cause: error,
+    });
+  }
+}
+
+/** The terms of accounts that open by themselves. Throws MONEY_MALFORMED, MONEY_OUT_OF_RANGE. */
+export function defaultTerms(config: Readonly<Config>): AccountTerms {
+  return {
+    creditLimitNano: parseAmount(config.defaultCreditLimit, 'TOLLBOOK_DEFAULT_CREDIT_LIMIT'),
+    dailyQuota: config.defaultDailyQuota ?? null,
+    monthlyQuota: config.defaultMonthlyQuota ?? null,
+    holdPolicy: config.defaultHoldPolicy,
+  };
+}

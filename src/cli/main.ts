@@ -1,0 +1,63 @@
+#!/usr/bin/env node
+/**
+ * Owns: the entry point of the command line: the program, and how an error becomes a message and an exit code.
+ * Invariants: the only place that calls process.exit; results go to stdout, everything else to stderr;
+ * exit code 0 is success, 1 a failure, 2 a call that is not allowed.
+ */
+import 'reflect-metadata';
+import { Command, CommanderError } from 'commander';
+import { isTollbookError } from '../runtime/errors.js';
+import { registerConsumeCommand } from './consume-command.js';
+import { registerContractCommand } from './contract-command.js';
+import { registerCreditCommand } from './credit-command.js';
+import { registerCursorsCommand } from './cursors-command.js';
+import { registerDemoCommand } from './demo-command.js';
+import { registerMigrateCommand } from './migrate-command.js';
+import { packageVersion } from './package-version.js';
+import { registerSimulateCommand } from './simulate-command.js';
+import { registerStackCommand } from './stack-command.js';
+import { registerTopicsCommand } from './topics-command.js';
+
+function program(): Command {
+  const tollbook = new Command('tollbook')
+    .description('The event-sourced billing ledger behind LLM gateways.')
+    .version(packageVersion())
+    .showHelpAfterError('(add --help for what is allowed)')
+    .addHelpText(
+      'after',
+      '\nEvery command reads KAFKA_BROKERS, DATABASE_URL and REDIS_URL, and finds the local stack by itself when they are unset.',
+    );
+  registerStackCommand(tollbook);
+  registerMigrateCommand(tollbook);
+  registerTopicsCommand(tollbook);
+  registerConsumeCommand(tollbook);
+  registerCreditCommand(tollbook);
+  registerCursorsCommand(tollbook);
+  registerSimulateCommand(tollbook);
+  registerContractCommand(tollbook);
+  registerDemoCommand(tollbook);
+  forEachCommand(tollbook, (command) => command.exitOverride());
+  return tollbook;
+}
+
+function forEachCommand(command: Command, visit: (command: Command) => void): void {
+  visit(command);
+  for (const child of command.commands) forEachCommand(child, visit);
+}
+
+function exitCodeOf(error: unknown): number {
+  if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2;
+  if (!isTollbookError(error)) {
+    process.stderr.write(`tollbook: unexpected: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`);
+    return 1;
+  }
+  process.stderr.write(`tollbook: ${error.code}: ${error.message}\n`);
+  return error.code === 'USAGE_INVALID' ? 2 : 1;
+}
+
+try {
+  await program().parseAsync();
+  process.exit(process.exitCode ?? 0);
+} catch (error) {
+  process.exit(exitCodeOf(error));
+}

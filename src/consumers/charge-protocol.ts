@@ -1,0 +1,174 @@
+/**
+ * Owns: the charge protocol: how one chunk of one partition becomes sealed entries, exactly once.
+ *
+ *  1. Decode and validate each message; what cannot be read becomes a dead letter, never an exception.
+ *  2. Begin; lock the cursor; trim what is already charged. A first offset beyond the cursor is a hole: the caller finds
+ *     out whether it is harmless, and says so with the next call.
+ *  3. Open the missing accounts and lock all accounts of the chunk, in ascending order.
+ *  4. Read the states of the chunk's traces; decide what each event wants.
+ *  5. Ask Redis, within its deadline; where it does not answer the locked accounts alone decide, by the same rule.
+ *  6. Append entries, fold accounts, seal the batch, advance the cursor by compare-and-set; commit.
+ *  7. Wake the projector. (Committing the Kafka offset as a hint is the consumer's.)
+ *
+ * What a crash leaves behind: before 5, nothing. Between 5 and the commit of 6, in-flight items in Redis that the
+ * re-delivered chunk finds `already` there (idempotent by trace and phase). Between 6 and 7, a hash behind its ledger,
+ * which the overlay makes up for until the projector or its sweep catches up. After 7, an old Kafka offset: step 2 trims.
+ * A writer that was paused and overtaken is fenced in 6 and commits nothing.
+ *
+ * Does not own: Kafka (usage-consumer.ts), SQL (ledger/postgres), the rule (ledger/quota-rule.ts).
+ */
+import type { AccountTerms } from '../ledger/account.js';
+import { appendSealed } from '../ledger/append-sealed.js';
+import { CHAIN_GENESIS, type SealedBatch, type StreamSource } from '../ledger/batch.js';
+import type { Cursor, LedgerStore, LedgerTransaction, TraceKey } from '../ledger/ledger-store.js';
+import { completedUsage, unpricedMeters } from '../ledger/pricing.js';
+import { dayOf } from '../ledger/trace.js';
+import type { Clock } from '../runtime/clock.js';
+import { TollbookError } from '../runtime/errors.js';
+import { bookChunk } from './chunk-booking.js';
+import { type ChunkKnowledge, type ChunkOpening, planChunk } from './chunk-plan.js';
+import { type BillableEvent, type ChunkMessage, intake, type IntakeItem, type IntakeLimits, type UsageKind } from './intake.js';
+import type { QuotaGate } from './quota-gate.js';
+
+/** Some consecutive messages of one partition. */
+export interface Chunk {
+  readonly source: StreamSource;
+  readonly kind: UsageKind;
+  /** At least one, in ascending offset order. */
+  readonly messages: readonly ChunkMessage[];
+  /** The position after the chunk: above the last message's offset; offsets between hold no message. */
+  readonly nextOffset: bigint;
+  /** The cursor value from which the caller has made sure that nothing chargeable precedes the first message. */
+  readonly harmlessHoleFrom?: bigint;
+}
+
+/** What became of a chunk. */
+export type ChunkOutcome =
+  | { readonly kind: 'charged'; readonly batch: SealedBatch; readonly tenantIds: readonly string[] }
+  | { readonly kind: 'alreadyCharged'; readonly nextOffset: bigint }
+  | { readonly kind: 'hole'; readonly expectedOffset: bigint; readonly firstOffset: bigint };
+
+/** What the protocol works with. */
+export interface ChargeProtocolOptions {
+  readonly store: LedgerStore;
+  readonly gate: QuotaGate;
+  readonly clock: Clock;
+  readonly limits: IntakeLimits;
+  readonly defaults: { readonly currency: string; readonly terms: AccountTerms };
+  readonly holdTtlMs: number;
+  /** The Kafka cluster whose offsets the cursors are. */
+  readonly clusterId: string;
+  /** Step 7: called after the commit with the tenants whose ledger moved; must not throw. */
+  readonly wakeProjector: (tenantIds: readonly string[]) => void;
+}
+
+/** Runs the charge protocol, chunk by chunk. */
+export class ChargeProtocol {
+  readonly #options: ChargeProtocolOptions;
+
+  constructor(options: ChargeProtocolOptions) {
+    this.#options = options;
+  }
+
+  /**
+   * Charges one chunk.
+   * Idempotent: charging it again, here or elsewhere, finds the cursor advanced and changes nothing.
+   * Atomic: one database transaction. Throws FENCED, CLUSTER_MISMATCH, POSTGRES_*.
+   */
+  async charge(chunk: Chunk): Promise<ChunkOutcome> {
+    const { limits, clock, store, wakeProjector } = this.#options;
+    const bounds = { ...limits, nowMs: clock.nowMs() };
+    const items = chunk.messages.map((message) => intake(message, chunk.kind, bounds));
+    const outcome = await store.transact((transaction) => this.#chargeLocked(transaction, chunk, items));
+    if (outcome.kind === 'charged') wakeProjector(outcome.tenantIds);
+    return outcome;
+  }
+
+  async #chargeLocked(
+    transaction: LedgerTransaction,
+    chunk: Chunk,
+    items: readonly IntakeItem[],
+  ): Promise<ChunkOutcome> {
+    const cursor = await this.#lockCursor(transaction, chunk);
+    if (cursor.nextOffset >= chunk.nextOffset) return { kind: 'alreadyCharged', nextOffset: cursor.nextOffset };
+    const fresh = items.filter((item) => offsetOf(item) >= cursor.nextOffset);
+    const firstOffset = fresh[0] === undefined ? chunk.nextOffset : offsetOf(fresh[0]);
+    if (firstOffset > cursor.nextOffset && chunk.harmlessHoleFrom !== cursor.nextOffset && fresh.length === items.length) {
+      return { kind: 'hole', expectedOffset: cursor.nextOffset, firstOffset };
+    }
+    const knowledge = await this.#lockAndRead(transaction, fresh);
+    const planned = planChunk(fresh, knowledge);
+    const refusals = await this.#options.gate.refusals(planned, knowledge.accounts);
+    const sealedAtMs = this.#options.clock.nowMs();
+    const booking = bookChunk({
+      source: chunk.source,
+      planned,
+      accounts: knowledge.accounts,
+      refusals,
+      holdExpiresAt: new Date(sealedAtMs + this.#options.holdTtlMs).toISOString(),
+    });
+    const batch = await appendSealed(transaction, booking, { cursor, nextOffset: chunk.nextOffset, sealedAtMs });
+    return { kind: 'charged', batch, tenantIds: booking.accounts.map((account) => account.tenantId) };
+  }
+
+  /** Step 2: the cursor, locked; created at the first message ever seen of a source. */
+  async #lockCursor(transaction: LedgerTransaction, chunk: Chunk): Promise<Cursor> {
+    const { clusterId } = this.#options;
+    const known = await transaction.lockCursor(chunk.source);
+    if (known !== undefined) return ofCluster(known, clusterId);
+    const firstOffset = chunk.messages[0]?.kafkaOffset ?? chunk.nextOffset;
+    return transaction.createCursor({ source: chunk.source, nextOffset: firstOffset, batchNo: 0, head: CHAIN_GENESIS, clusterId });
+  }
+
+  /** Steps 3 and 4, up to the decision: accounts locked, then everything read. */
+  async #lockAndRead(transaction: LedgerTransaction, items: readonly IntakeItem[]): Promise<ChunkKnowledge> {
+    const billable = items.filter((item): item is BillableEvent => item.kind === 'billable');
+    if (billable.length === 0) return { accounts: new Map(), traces: new Map(), parked: new Set(), openings: new Map() };
+    const wanted = this.#openingsFor(billable);
+    const opened = await transaction.ensureAccounts([...wanted.values()]);
+    const openings = new Map([...wanted].filter(([tenantId]) => opened.has(tenantId)));
+    const accounts = await transaction.lockAccounts([...new Set(billable.map(({ tenantId }) => tenantId))]);
+    const keys = tracesOf(billable);
+    const traces = await transaction.readTraces(keys);
+    const parked = await transaction.readUnpriced(tracesOf(billable.filter(isUnpriced)));
+    return { accounts, traces, parked, openings };
+  }
+
+  /** The account each tenant gets if it has none: opened by its first event in the default currency. */
+  #openingsFor(billable: readonly BillableEvent[]): Map<string, ChunkOpening> {
+    const { currency, terms } = this.#options.defaults;
+    const openings = new Map<string, ChunkOpening>();
+    for (const openedBy of billable) {
+      const { tenantId, pricing, event } = openedBy;
+      if (openings.has(tenantId) || pricing.currency !== currency) continue;
+      openings.set(tenantId, { tenantId, currency, terms, day: dayOf(event.occurredAt), openedBy });
+    }
+    return openings;
+  }
+}
+
+/** Returns the cursor if its offsets are those of this Kafka cluster; throws CLUSTER_MISMATCH otherwise. */
+export function ofCluster(cursor: Cursor, clusterId: string): Cursor {
+  if (cursor.clusterId === clusterId) return cursor;
+  const { topic, partition } = cursor.source;
+  throw new TollbookError(
+    'CLUSTER_MISMATCH',
+    `the cursor of ${topic}/${partition} belongs to Kafka cluster ${cursor.clusterId}, connected is ${clusterId}`,
+    { context: { topic, partition, expected: cursor.clusterId, found: clusterId } },
+  );
+}
+
+function offsetOf(item: IntakeItem): bigint {
+  return item.kind === 'deadLetter' ? item.letter.kafkaOffset : item.message.kafkaOffset;
+}
+
+function tracesOf(billable: readonly BillableEvent[]): TraceKey[] {
+  const seen = new Map<string, TraceKey>();
+  for (const { tenantId, event } of billable) seen.set(`${tenantId} ${event.traceId}`, { tenantId, traceId: event.traceId });
+  return [...seen.values()];
+}
+
+/** Only completions with a price missing or zero are looked up among the parked. */
+function isUnpriced({ event, pricing }: BillableEvent): boolean {
+  return event.kind === 'completed' && unpricedMeters(completedUsage(event, pricing)).length > 0;
+}

@@ -1,0 +1,64 @@
+/**
+ * Owns: cutting a fetched batch into chunks that fit one database transaction.
+ * Invariants: messages keep their order; each chunk ends where the next begins, so that offsets without a message inside
+ * a batch (transaction markers, compacted records) are never mistaken for a hole.
+ */
+import type { IHeaders, KafkaMessage } from 'kafkajs';
+import type { ChunkMessage } from './intake.js';
+
+/** The messages of one chunk and the position after it. */
+export interface MessageRange {
+  readonly messages: readonly ChunkMessage[];
+  readonly nextOffset: bigint;
+}
+
+/** Bounds of a chunk. A single message larger than `bytesMax` is a chunk of its own. */
+export interface ChunkBounds {
+  readonly messagesMax: number;
+  readonly bytesMax: number;
+}
+
+/** Cuts fetched messages into chunks, lazily, so that a large batch is not copied at once. */
+export function* chunksOf(fetched: readonly KafkaMessage[], bounds: ChunkBounds): Generator<MessageRange> {
+  let start = 0;
+  while (start < fetched.length) {
+    const end = endOfChunk(fetched, start, bounds);
+    const messages = fetched.slice(start, end).map(chunkMessage);
+    const next = fetched[end];
+    const last = messages[messages.length - 1];
+    const nextOffset = next === undefined ? (last?.kafkaOffset ?? 0n) + 1n : BigInt(next.offset);
+    yield { messages, nextOffset };
+    start = end;
+  }
+}
+
+function endOfChunk(fetched: readonly KafkaMessage[], start: number, bounds: ChunkBounds): number {
+  let bytes = 0;
+  let end = start;
+  while (end < fetched.length && end - start < bounds.messagesMax) {
+    bytes += fetched[end]?.value?.length ?? 0;
+    if (end > start && bytes > bounds.bytesMax) break;
+    end += 1;
+  }
+  return end;
+}
+
+function chunkMessage(message: KafkaMessage): ChunkMessage {
+  return {
+    kafkaOffset: BigInt(message.offset),
+    key: message.key,
+    value: message.value,
+    headers: headersOf(message.headers),
+  };
+}
+
+const NO_HEADERS: ChunkMessage['headers'] = {};
+
+function headersOf(headers: IHeaders | undefined): ChunkMessage['headers'] {
+  if (headers === undefined) return NO_HEADERS;
+  const entries = Object.entries(headers).map(([name, value]): [string, Buffer[]] => {
+    const values = value === undefined ? [] : Array.isArray(value) ? value : [value];
+    return [name, values.map((each) => (typeof each === 'string' ? Buffer.from(each) : each))];
+  });
+  return Object.fromEntries(entries);
+}

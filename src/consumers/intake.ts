@@ -1,0 +1,106 @@
+/**
+ * Owns: step 1 of the charge protocol: what each message of a chunk is, before the ledger is asked.
+ * Does not own: the wire contract (src/contract), nor any decision that needs the ledger.
+ * Invariants: never throws, whatever the bytes; every message becomes exactly one item, in order.
+ */
+import { decodeCompleted, decodePending, type GateResult } from '../contract/event-gate.js';
+import type { DeadLetter, DeadLetterReason } from '../ledger/dead-letter.js';
+import type { EventPricing, UsageEvent } from '../ledger/events.js';
+
+/** One Kafka message as fetched. */
+export interface ChunkMessage {
+  readonly kafkaOffset: bigint;
+  readonly key: Buffer | null;
+  readonly value: Buffer | null;
+  readonly headers: Readonly<Record<string, readonly Buffer[]>>;
+}
+
+/** A billable event with its tenant and its pricing. */
+export interface BillableEvent {
+  readonly kind: 'billable';
+  readonly message: ChunkMessage;
+  readonly event: UsageEvent;
+  readonly tenantId: string;
+  readonly pricing: EventPricing;
+}
+
+/** What a message is before the ledger is asked. */
+export type IntakeItem =
+  | BillableEvent
+  | { readonly kind: 'skipped'; readonly message: ChunkMessage; readonly event: UsageEvent; readonly reason: string }
+  | { readonly kind: 'deadLetter'; readonly letter: DeadLetter };
+
+/** Bounds on what is accepted; times in milliseconds. */
+export interface IntakeLimits {
+  readonly eventBytesMax: number;
+  readonly eventAgeMaxMs: number;
+}
+
+/** Which of the two events a topic carries. */
+export type UsageKind = UsageEvent['kind'];
+
+/** How far an event's clock may be ahead of ours: 5 minutes. */
+export const EVENT_FUTURE_MAX_MS = 5 * 60_000;
+
+/** The reason recorded for events that are not billable. */
+export const NOT_BILLABLE = 'no_pricing_or_internal';
+
+/** Decodes and validates one message; what cannot be charged becomes a dead letter with its reason. */
+export function intake(message: ChunkMessage, kind: UsageKind, bounds: IntakeLimits & { nowMs: number }): IntakeItem {
+  const decoded: GateResult<UsageEvent> =
+    kind === 'pending' ? decodePending(message.value, bounds) : decodeCompleted(message.value, bounds);
+  if (!decoded.ok) return refused(message, decoded.reason, decoded.detail);
+  const { event } = decoded;
+  const outOfTime = timeProblem(event, bounds);
+  if (outOfTime !== undefined) return refused(message, outOfTime.reason, outOfTime.detail, event);
+  if (event.tenantId === undefined || event.pricing === undefined || isDeclaredUnbillable(event)) {
+    return { kind: 'skipped', message, event, reason: NOT_BILLABLE };
+  }
+  return { kind: 'billable', message, event, tenantId: event.tenantId, pricing: event.pricing };
+}
+
+function isDeclaredUnbillable(event: UsageEvent): boolean {
+  return event.kind === 'completed' && event.skipReason !== undefined;
+}
+
+function timeProblem(
+  event: UsageEvent,
+  { nowMs, eventAgeMaxMs }: { nowMs: number; eventAgeMaxMs: number },
+): { reason: DeadLetterReason; detail: string } | undefined {
+  const occurredMs = Date.parse(event.occurredAt);
+  const [earliestMs, latestMs] = [nowMs - eventAgeMaxMs, nowMs + EVENT_FUTURE_MAX_MS];
+  if (occurredMs > latestMs) {
+    const allowed = `at most ${new Date(latestMs).toISOString()} (5 minutes ahead of the consumer)`;
+    return { reason: 'OCCURRED_AT_IN_FUTURE', detail: `occurred_at is ${event.occurredAt}; allowed: ${allowed}` };
+  }
+  if (occurredMs < earliestMs) {
+    const allowed = `at least ${new Date(earliestMs).toISOString()} (TOLLBOOK_EVENT_AGE_MAX_MS)`;
+    return { reason: 'OCCURRED_AT_TOO_OLD', detail: `occurred_at is ${event.occurredAt}; allowed: ${allowed}` };
+  }
+  return undefined;
+}
+
+function refused(message: ChunkMessage, reason: DeadLetterReason, detail: string, event?: UsageEvent): IntakeItem {
+  return { kind: 'deadLetter', letter: deadLetter(message, { reason, detail, event }) };
+}
+
+/** Makes the dead letter of a message: its bytes and position, and why it cannot be charged. */
+export function deadLetter(
+  message: ChunkMessage,
+  why: { reason: DeadLetterReason; detail: string; event: UsageEvent | undefined },
+): DeadLetter {
+  const headers = Object.entries(message.headers).map(([name, values]): [string, string[]] => [
+    name,
+    values.map((value) => value.toString('base64')),
+  ]);
+  return {
+    kafkaOffset: message.kafkaOffset,
+    key: message.key,
+    value: message.value,
+    headers: Object.fromEntries(headers),
+    reason: why.reason,
+    detail: why.detail,
+    tenantId: why.event?.tenantId ?? null,
+    traceId: why.event?.traceId ?? null,
+  };
+}

@@ -1,0 +1,247 @@
+/**
+ * Owns: the Kafka side of charging: fetch, cut into chunks, run the charge protocol, heartbeat, recover, stop cleanly.
+ * Does not own: the protocol itself (charge-protocol.ts), nor where to start (stream-positions.ts).
+ * Invariants: Kafka's committed offset is a hint, written at most once a second; no error escapes into kafkajs but its
+ * own (a TypeError there would stop the consumer for good); a partition whose log has lost messages is paused and
+ * alarmed, the others go on; on stop the running chunk is finished and committed before the group is left.
+ */
+import type { Consumer, EachBatchPayload, Kafka } from 'kafkajs';
+import type { StreamSource } from '../ledger/batch.js';
+import type { Clock } from '../runtime/clock.js';
+import { isTollbookError, TollbookError } from '../runtime/errors.js';
+import type { Logger } from '../runtime/logger.js';
+import type { ChargeProtocol, ChunkOutcome } from './charge-protocol.js';
+import { chunksOf, type MessageRange } from './chunks.js';
+import type { UsageKind } from './intake.js';
+import type { StreamPositions } from './stream-positions.js';
+
+/** What the consumer works with; times in milliseconds. */
+export interface UsageConsumerOptions {
+  readonly kafka: Kafka;
+  readonly groupId: string;
+  /** Topic name → which event it carries. */
+  readonly topics: ReadonlyMap<string, UsageKind>;
+  readonly protocol: ChargeProtocol;
+  readonly positions: StreamPositions;
+  readonly chunkMessagesMax: number;
+  readonly partitionsConcurrent: number;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  /** Called after every chunk. */
+  readonly onChunk?: (outcome: ChunkOutcome) => void;
+  /** Called when the consumer has stopped and will not restart by itself. */
+  readonly onFatal: (error: TollbookError) => void;
+}
+
+const SESSION_TIMEOUT_MS = 30_000;
+const REBALANCE_TIMEOUT_MS = 60_000;
+const HEARTBEAT_INTERVAL_MS = 3_000;
+const FETCH_WAIT_MS = 100;
+/** Moderate, since one fetch waits for all its batches; large enough for a chunk of 2,000 events of 450 bytes. */
+const FETCH_BYTES_PER_PARTITION = 1024 * 1024;
+const CHUNK_BYTES_MAX = 8 * 1024 * 1024;
+const OFFSET_HINT_INTERVAL_MS = 1_000;
+const CONFLICT_RETRIES_MAX = 5;
+const PAUSE_AFTER_FAILURE_MS = 500;
+
+/** What this process knows about a partition it is assigned. */
+interface PartitionState {
+  /** The position last sought; undefined until it was found from the cursor. */
+  soughtOffset?: bigint;
+  /** A cursor value from which a hole was found to be harmless. */
+  harmlessHoleFrom?: bigint;
+  hintedAtMs: number;
+}
+
+/** Consumes the usage topics into the ledger. */
+export class UsageConsumer {
+  readonly #options: UsageConsumerOptions;
+  readonly #consumer: Consumer;
+  readonly #partitions = new Map<string, PartitionState>();
+  readonly #resumeTimers = new Set<NodeJS.Timeout>();
+
+  constructor(options: UsageConsumerOptions) {
+    this.#options = options;
+    this.#consumer = options.kafka.consumer({
+      groupId: options.groupId,
+      sessionTimeout: SESSION_TIMEOUT_MS,
+      rebalanceTimeout: REBALANCE_TIMEOUT_MS,
+      heartbeatInterval: HEARTBEAT_INTERVAL_MS,
+      maxWaitTimeInMs: FETCH_WAIT_MS,
+      maxBytesPerPartition: FETCH_BYTES_PER_PARTITION,
+      allowAutoTopicCreation: false,
+    });
+  }
+
+  /** Joins the group and starts charging; resolves once the consumer runs. */
+  async start(): Promise<void> {
+    this.#consumer.on('consumer.group_join', ({ payload }) => {
+      this.#partitions.clear();
+      const sources = Object.entries(payload.memberAssignment).flatMap(([topic, partitions]) =>
+        partitions.map((partition): StreamSource => ({ topic, partition })),
+      );
+      this.#options.logger.info({ partitions: sources.length }, 'joined the consumer group');
+      for (const source of sources) void this.#seekToCursor(source);
+    });
+    this.#consumer.on('consumer.crash', ({ payload }) => {
+      if (payload.restart) return;
+      this.#options.onFatal(
+        new TollbookError('CONSUMER_CRASHED', `the Kafka consumer stopped: ${payload.error.message}`, { cause: payload.error }),
+      );
+    });
+    await this.#consumer.connect();
+    await this.#consumer.subscribe({ topics: [...this.#options.topics.keys()], fromBeginning: true });
+    await this.#consumer.run({
+      autoCommit: false,
+      eachBatchAutoResolve: false,
+      partitionsConsumedConcurrently: this.#options.partitionsConcurrent,
+      eachBatch: (payload) => this.#consumeBatch(payload),
+    });
+  }
+
+  /** Finishes the running chunks, commits them, leaves the group and disconnects. */
+  async stop(): Promise<void> {
+    for (const timer of this.#resumeTimers) clearTimeout(timer);
+    await this.#consumer.stop();
+    await this.#consumer.disconnect();
+  }
+
+  /** Finds the position of a source and seeks to it; false when the partition cannot be read for now. */
+  async #seekToCursor(source: StreamSource): Promise<boolean> {
+    try {
+      const startOffset = await this.#options.positions.startOf(source);
+      this.#stateOf(source).soughtOffset = startOffset;
+      this.#consumer.seek({ ...source, offset: startOffset.toString() });
+      return true;
+    } catch (error) {
+      this.#holdBack(source, error);
+      return false;
+    }
+  }
+
+  async #consumeBatch(payload: EachBatchPayload): Promise<void> {
+    const { topic, partition, messages } = payload.batch;
+    const source = { topic, partition };
+    if (this.#stateOf(source).soughtOffset === undefined) {
+      await this.#seekToCursor(source);
+      return;
+    }
+    const bounds = { messagesMax: this.#options.chunkMessagesMax, bytesMax: CHUNK_BYTES_MAX };
+    for (const range of chunksOf(messages, bounds)) {
+      if (!payload.isRunning() || payload.isStale()) break;
+      const goesOn = await this.#chargeRange(source, range);
+      if (!goesOn) break;
+      payload.resolveOffset((range.nextOffset - 1n).toString());
+      await payload.heartbeat();
+      await this.#hintOffset(payload, range.nextOffset);
+    }
+  }
+
+  /** Charges one chunk; false when reading must go on from elsewhere, or later. */
+  async #chargeRange(source: StreamSource, range: MessageRange): Promise<boolean> {
+    try {
+      const outcome = await this.#chargeWithRetries(source, range);
+      this.#options.onChunk?.(outcome);
+      switch (outcome.kind) {
+        case 'charged':
+          return true;
+        case 'alreadyCharged':
+          if (outcome.nextOffset === range.nextOffset) return true;
+          this.#seek(source, outcome.nextOffset);
+          return false;
+        case 'hole':
+          return await this.#crossHole(source, range, outcome.expectedOffset);
+      }
+    } catch (error) {
+      this.#holdBack(source, error);
+      return false;
+    }
+  }
+
+  /** Charges one chunk; repeats it from fresh state when it lost against a concurrent database transaction. */
+  async #chargeWithRetries(source: StreamSource, range: MessageRange): Promise<ChunkOutcome> {
+    const { harmlessHoleFrom } = this.#stateOf(source);
+    const chunk = {
+      source,
+      kind: this.#kindOf(source),
+      ...range,
+      ...(harmlessHoleFrom === undefined ? {} : { harmlessHoleFrom }),
+    };
+    for (let attempt = 1; ; attempt += 1) {
+      try {
+        return await this.#options.protocol.charge(chunk);
+      } catch (error) {
+        if (!isTollbookError(error, 'POSTGRES_CONFLICT') || attempt > CONFLICT_RETRIES_MAX) throw error;
+        this.#options.logger.debug({ ...source, attempt }, 'database conflict: charging the chunk again');
+      }
+    }
+  }
+
+  /** Reads again from the cursor; if the hole is still there and nothing was lost, goes on across it. */
+  async #crossHole(source: StreamSource, range: MessageRange, expectedOffset: bigint): Promise<boolean> {
+    const state = this.#stateOf(source);
+    if (state.soughtOffset !== expectedOffset) {
+      this.#seek(source, expectedOffset);
+      return false;
+    }
+    await this.#options.positions.assertHarmlessHole(source, expectedOffset);
+    state.harmlessHoleFrom = expectedOffset;
+    return this.#chargeRange(source, range);
+  }
+
+  #seek(source: StreamSource, offset: bigint): void {
+    this.#stateOf(source).soughtOffset = offset;
+    this.#consumer.seek({ ...source, offset: offset.toString() });
+  }
+
+  /** Pauses a partition after an error: for a moment when a retry can mend it, until an operator acts otherwise. */
+  #holdBack(source: StreamSource, error: unknown): void {
+    const { logger, onFatal } = this.#options;
+    this.#partitions.delete(keyOf(source));
+    if (!isTollbookError(error)) {
+      onFatal(new TollbookError('INVARIANT_BROKEN', `charging ${keyOf(source)} failed unexpectedly`, { cause: error }));
+      return;
+    }
+    const selection = [{ topic: source.topic, partitions: [source.partition] }];
+    this.#consumer.pause(selection);
+    if (error.disposition === 'halt') {
+      logger.error({ err: error, ...source }, 'partition stopped: an operator must act');
+      return;
+    }
+    logger.warn({ err: error, ...source }, 'partition paused for a moment');
+    const timer = setTimeout(() => {
+      this.#resumeTimers.delete(timer);
+      this.#consumer.resume(selection);
+    }, PAUSE_AFTER_FAILURE_MS);
+    this.#resumeTimers.add(timer);
+  }
+
+  /** Step 7's hint: lag tools read it, nothing depends on it. */
+  async #hintOffset(payload: EachBatchPayload, nextOffset: bigint): Promise<void> {
+    const { topic, partition } = payload.batch;
+    const state = this.#stateOf({ topic, partition });
+    const nowMs = this.#options.clock.nowMs();
+    if (payload.isRunning() && nowMs - state.hintedAtMs < OFFSET_HINT_INTERVAL_MS) return;
+    state.hintedAtMs = nowMs;
+    await payload.commitOffsetsIfNecessary({
+      topics: [{ topic, partitions: [{ partition, offset: nextOffset.toString() }] }],
+    });
+  }
+
+  #stateOf(source: StreamSource): PartitionState {
+    const key = keyOf(source);
+    const known = this.#partitions.get(key);
+    if (known !== undefined) return known;
+    const fresh: PartitionState = { hintedAtMs: 0 };
+    this.#partitions.set(key, fresh);
+    return fresh;
+  }
+
+  #kindOf(source: StreamSource): UsageKind {
+    return this.#options.topics.get(source.topic) ?? 'completed';
+  }
+}
+
+function keyOf({ topic, partition }: StreamSource): string {
+  return `${topic}/${partition}`;
+}

@@ -1,0 +1,108 @@
+/**
+ * Owns: the gate between bytes and events. In this order: is there a value, is it small enough, is it UTF-8, is it
+ * JSON, is it an object, is its schema version known, does it follow the published schema; then it is mapped.
+ * Does not own: what happens to a refused message (a dead letter with the reason and the original bytes).
+ * Invariants: never throws, whatever the bytes; a message is parsed only when its size is allowed; class-validator
+ * runs only on what the compiled schema refused (about 1 microsecond against 20), to say why.
+ */
+import { isUtf8 } from 'node:buffer';
+import type { UsageCompleted, UsagePending } from '../ledger/events.js';
+import { contractProblems, joinProblems } from './dto-report.js';
+import type { UsageKind } from './dto-kinds.js';
+import { describeFound, isWireObject, printable, shorten } from './found-value.js';
+import type { WireObject } from './found-value.js';
+import { schemaChecks } from './schema-check.js';
+import type { WireForms } from './schema-check.js';
+import { SCHEMA_VERSION } from './usage-identity-dto.js';
+import { toCompleted, toPending } from './wire-mapping.js';
+
+/** Why a message is refused: a closed set. */
+export type RejectReason =
+  | 'EMPTY_MESSAGE'
+  | 'MESSAGE_TOO_LARGE'
+  | 'INVALID_UTF8'
+  | 'INVALID_JSON'
+  | 'UNKNOWN_SCHEMA_VERSION'
+  | 'INVALID_EVENT';
+
+/** A refusal: its reason, and a detail of at most 1,000 characters that names field, value found and what is allowed. */
+export interface Rejection {
+  readonly ok: false;
+  readonly reason: RejectReason;
+  readonly detail: string;
+}
+
+/** Either the decoded event or the refusal. */
+export type GateResult<E> = { readonly ok: true; readonly event: E } | Rejection;
+
+/** How large a message may be, in bytes. */
+export interface GateLimits {
+  readonly eventBytesMax: number;
+}
+
+const ACCEPTED = { ok: true } as const;
+const PARSER_MESSAGE_LENGTH_MAX = 300;
+
+function reject(reason: RejectReason, detail: string): Rejection {
+  return { ok: false, reason, detail };
+}
+
+/** Parses the bytes of a message as JSON, or says why they are none. */
+function parse(bytes: Buffer | null, limits: GateLimits): { ok: true; event: unknown } | Rejection {
+  if (bytes === null || bytes.length === 0) return reject('EMPTY_MESSAGE', 'the message has no value; allowed: a JSON object');
+  if (bytes.length > limits.eventBytesMax) {
+    const sizes = `the message has ${bytes.length} bytes; allowed: at most ${limits.eventBytesMax}`;
+    return reject('MESSAGE_TOO_LARGE', sizes);
+  }
+  if (!isUtf8(bytes)) return reject('INVALID_UTF8', 'the message is not UTF-8; allowed: a JSON object in UTF-8');
+  try {
+    return { ok: true, event: JSON.parse(bytes.toString('utf8')) as unknown };
+  } catch (error) {
+    const message = error instanceof Error ? error.message : String(error);
+    return reject('INVALID_JSON', `not JSON: ${shorten(printable(message), PARSER_MESSAGE_LENGTH_MAX)}`);
+  }
+}
+
+/** Tells a version this release does not know from a field that is missing or no version at all. */
+function isForeignVersion(version: unknown): version is number {
+  return typeof version === 'number' && Number.isInteger(version) && version !== SCHEMA_VERSION;
+}
+
+function explain(kind: UsageKind, wire: WireObject): Rejection {
+  if (isForeignVersion(wire['schema_version'])) {
+    const found = describeFound(wire['schema_version']);
+    return reject('UNKNOWN_SCHEMA_VERSION', `schema_version: found ${found}, allowed: ${SCHEMA_VERSION}`);
+  }
+  const problems = contractProblems(kind, wire);
+  if (problems.length > 0) return reject('INVALID_EVENT', joinProblems(problems));
+  const [error] = schemaChecks[kind].errors ?? [];
+  return reject('INVALID_EVENT', `${error?.instancePath ?? ''}: ${error?.message ?? 'breaks the published schema'}`);
+}
+
+function decode<K extends UsageKind, E>(
+  kind: K,
+  message: { readonly bytes: Buffer | null; readonly limits: GateLimits },
+  toEvent: (wire: WireForms[K]) => E,
+): GateResult<E> {
+  const parsed = parse(message.bytes, message.limits);
+  if (!parsed.ok) return parsed;
+  const wire = parsed.event;
+  if (schemaChecks[kind](wire)) return { ok: true, event: toEvent(wire) };
+  if (isWireObject(wire)) return explain(kind, wire);
+  return reject('INVALID_EVENT', `the message is ${describeFound(wire)}; allowed: a JSON object`);
+}
+
+/** Decodes a message of the pending topic; never throws. */
+export function decodePending(bytes: Buffer | null, limits: GateLimits): GateResult<UsagePending> {
+  return decode('pending', { bytes, limits }, toPending);
+}
+
+/** Decodes a message of the completed topic; never throws. */
+export function decodeCompleted(bytes: Buffer | null, limits: GateLimits): GateResult<UsageCompleted> {
+  return decode('completed', { bytes, limits }, toCompleted);
+}
+
+/** Checks an event in its wire form before it is published, with the rules that the consumer applies; never throws. */
+export function validateForPublish(kind: UsageKind, wire: WireObject): typeof ACCEPTED | Rejection {
+  return schemaChecks[kind](wire) ? ACCEPTED : explain(kind, wire);
+}

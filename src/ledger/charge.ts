@@ -1,0 +1,115 @@
+/**
+ * Owns: turning a wanted and decided intent into the ledger entry, with balances before and after, and the account
+ * after it; and the entry that opens an account.
+ * Does not own: the decision (trace.ts, quota-rule.ts), nor the hash and storage of the entry.
+ * Invariants: pure; the account returned is `evolve` of the account given and the entry returned.
+ */
+import { unreachable } from '../runtime/errors.js';
+import { type Account, type AccountTerms, evolve, type RecordedTerms } from './account.js';
+import { type EntrySource, type LedgerEntry, NO_USAGE } from './entry.js';
+import { type AmountNano, formatAmount, isAmountInRange, ZERO } from './money.js';
+import type { QuotaRefusal } from './quota-rule.js';
+import type { EntryIntent } from './trace.js';
+
+/** An entry and the account after it. */
+export interface Booked {
+  readonly entry: LedgerEntry;
+  readonly account: Account;
+}
+
+/** Where and when an entry comes from. */
+export interface EntryOrigin {
+  readonly traceId: string;
+  readonly source: EntrySource;
+  readonly occurredAt: string;
+}
+
+/** The trace id of the entry that opens an account; no usage event and no command can have it. */
+export const OPENING_TRACE_ID = '~~open';
+
+/**
+ * Books an intent on its account, granted or refused.
+ * Returns undefined when the balance or the held amount would leave the int64 range; nothing may then be written.
+ */
+export function bookIntent(
+  account: Account,
+  origin: EntryOrigin,
+  { intent, refusal }: { intent: EntryIntent; refusal: QuotaRefusal | undefined },
+): Booked | undefined {
+  const shape = refusal === undefined || intent.refused === null ? intent.granted : intent.refused;
+  const balanceAfterNano = account.balanceNano + shape.balanceDeltaNano;
+  const heldAfterNano = account.heldNano + shape.heldDeltaNano;
+  if (!isAmountInRange(balanceAfterNano) || !isAmountInRange(heldAfterNano)) return undefined;
+  const entry: LedgerEntry = {
+    ...intent.usage,
+    ...origin,
+    tenantId: account.tenantId,
+    seq: account.seq + 1,
+    type: 'DEDUCT',
+    status: shape.status,
+    amountNano: shape.amountNano,
+    balanceBeforeNano: account.balanceNano,
+    balanceAfterNano: balanceAfterNano as AmountNano,
+    heldBeforeNano: account.heldNano,
+    heldAfterNano: heldAfterNano as AmountNano,
+    currency: account.currency,
+    requests: shape.requests,
+    countedOn: shape.countedOn,
+    description: refusal === undefined ? shape.description : refusal.code,
+    detail: refusal === undefined ? null : refusalDetail(refusal),
+    referenceSeq: null,
+    actor: null,
+  };
+  return { entry, account: evolve(account, entry) };
+}
+
+/** Books the first entry of an account: its terms as a ledger fact. `account` is empty, at seq 0. */
+export function bookOpening(account: Account, origin: Omit<EntryOrigin, 'traceId'>): Booked {
+  const entry: LedgerEntry = {
+    ...NO_USAGE,
+    ...origin,
+    traceId: OPENING_TRACE_ID,
+    tenantId: account.tenantId,
+    seq: account.seq + 1,
+    type: 'LIMITS',
+    status: 'COMMITTED',
+    amountNano: ZERO,
+    balanceBeforeNano: account.balanceNano,
+    balanceAfterNano: account.balanceNano,
+    heldBeforeNano: account.heldNano,
+    heldAfterNano: account.heldNano,
+    currency: account.currency,
+    requests: 0,
+    countedOn: null,
+    description: 'account opened with configured defaults',
+    detail: recordedTerms(account),
+    referenceSeq: null,
+    actor: null,
+  };
+  return { entry, account: evolve(account, entry) };
+}
+
+/** The terms as a LIMITS entry records them. */
+export function recordedTerms(terms: AccountTerms): RecordedTerms {
+  return {
+    credit_limit: formatAmount(terms.creditLimitNano),
+    daily_quota: terms.dailyQuota === null ? 'unlimited' : String(terms.dailyQuota),
+    monthly_quota: terms.monthlyQuota === null ? 'unlimited' : String(terms.monthlyQuota),
+    hold_policy: terms.holdPolicy,
+  };
+}
+
+function refusalDetail(refusal: QuotaRefusal): Readonly<Record<string, string>> {
+  switch (refusal.code) {
+    case 'INSUFFICIENT_BALANCE':
+      return {
+        required: formatAmount(refusal.requiredNano as AmountNano),
+        available: formatAmount(refusal.availableNano as AmountNano),
+      };
+    case 'DAILY_QUOTA_EXCEEDED':
+    case 'MONTHLY_QUOTA_EXCEEDED':
+      return { limit: String(refusal.limit), used: String(refusal.used) };
+    default:
+      return unreachable(refusal);
+  }
+}

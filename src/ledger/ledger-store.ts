@@ -1,0 +1,119 @@
+/**
+ * Owns: the port through which the charge protocol and the commands reach the ledger.
+ * Does not own: any decision. Adapters: src/ledger/postgres.
+ * Invariants: everything in one `transact` is written together or not at all; an append whose cursor was advanced by
+ * someone else in between fails with FENCED and writes nothing.
+ */
+import type { Account, AccountTerms } from './account.js';
+import type { SealedBatch, StreamSource } from './batch.js';
+import type { DeadLetter } from './dead-letter.js';
+import type { EntryType, LedgerEntry } from './entry.js';
+import type { UsageEvent } from './events.js';
+import type { AmountNano } from './money.js';
+import type { TraceState } from './trace.js';
+
+/** How far a source has been charged; the row is lock, fence and position at once. */
+export interface Cursor {
+  readonly source: StreamSource;
+  readonly nextOffset: bigint;
+  readonly batchNo: number;
+  /** Hash of the last sealed batch; the genesis value before the first. */
+  readonly head: Buffer;
+  /** The Kafka cluster whose offsets these are. */
+  readonly clusterId: string;
+}
+
+/** One trace of one tenant. */
+export interface TraceKey {
+  readonly tenantId: string;
+  readonly traceId: string;
+}
+
+/** An account to open when the tenant has none: with these terms, its windows starting at `day` (YYYY-MM-DD). */
+export interface AccountOpening {
+  readonly tenantId: string;
+  readonly currency: string;
+  readonly day: string;
+  readonly terms: AccountTerms;
+}
+
+/** A hold to remember until it is settled or expires. */
+export interface OpenHold extends TraceKey {
+  readonly amountNano: AmountNano;
+  readonly countedOn: string | null;
+  readonly expiresAt: string;
+}
+
+/** An event that is not billable, and why. */
+export interface SkippedEvent {
+  readonly kafkaOffset: bigint;
+  readonly event: UsageEvent;
+  readonly reason: string;
+}
+
+/** A completion whose price is missing: parked with all it needs to be charged later. */
+export interface UnpricedUsage {
+  readonly kafkaOffset: bigint;
+  readonly tenantId: string;
+  readonly event: UsageEvent;
+  readonly meters: readonly string[];
+}
+
+/** Everything one sealed batch writes. */
+export interface LedgerAppend {
+  readonly batch: SealedBatch;
+  readonly cursorBefore: Cursor;
+  readonly entries: readonly LedgerEntry[];
+  /** The hash of each entry, in the same order. */
+  readonly entryHashes: readonly Buffer[];
+  /** The accounts the entries changed, at their new seq. */
+  readonly accounts: readonly Account[];
+  readonly holdsOpened: readonly OpenHold[];
+  readonly holdsClosed: readonly TraceKey[];
+  readonly deadLetters: readonly DeadLetter[];
+  readonly skipped: readonly SkippedEvent[];
+  readonly unpriced: readonly UnpricedUsage[];
+}
+
+/** A command as its entry recorded it. */
+export interface RecordedCommand {
+  readonly seq: number;
+  readonly type: EntryType;
+  readonly amountNano: AmountNano;
+  readonly currency: string;
+  readonly reason: string | null;
+  readonly balanceAfterNano: AmountNano;
+}
+
+/** The ledger inside one database transaction. Order: lockCursor, ensureAccounts, lockAccounts, reads, append. */
+export interface LedgerTransaction {
+  /** Locks and returns the cursor of a source; undefined when the source has none yet. */
+  lockCursor(source: StreamSource): Promise<Cursor | undefined>;
+  /** Creates the cursor of a source at its first offset, locked; returns the one that now exists. */
+  createCursor(cursor: Cursor): Promise<Cursor>;
+  /** Opens the accounts that are missing, in sorted order; returns the tenants that were opened here. */
+  ensureAccounts(openings: readonly AccountOpening[]): Promise<ReadonlySet<string>>;
+  /** Locks accounts in sorted order; tenants without an account are absent from the result. */
+  lockAccounts(tenantIds: readonly string[]): Promise<Map<string, Account>>;
+  /** Reads what the ledger says about traces; unknown traces are absent. Keys as `traceKey` writes them. */
+  readTraces(traces: readonly TraceKey[]): Promise<Map<string, TraceState>>;
+  /** Returns those of the traces that are parked as unpriced. Keys as `traceKey` writes them. */
+  readUnpriced(traces: readonly TraceKey[]): Promise<ReadonlySet<string>>;
+  /** Returns the entry that a command left, or undefined when its key is new. */
+  readCommand(command: TraceKey): Promise<RecordedCommand | undefined>;
+  /** Draws a batch id; call it while the account locks are held. */
+  drawBatchId(): Promise<number>;
+  /** Writes a sealed batch. Throws FENCED when the cursor is no longer where it was read. */
+  append(append: LedgerAppend): Promise<void>;
+}
+
+/** A ledger that can be written in database transactions. */
+export interface LedgerStore {
+  /** Runs `work` in one database transaction: committed when it returns, rolled back when it throws. */
+  transact<T>(work: (transaction: LedgerTransaction) => Promise<T>): Promise<T>;
+}
+
+/** One string for a trace of a tenant; identifiers contain no blanks, so it is unambiguous. */
+export function traceKey({ tenantId, traceId }: TraceKey): string {
+  return `${tenantId} ${traceId}`;
+}

@@ -1,0 +1,273 @@
+/**
+ * Owns: the ledger port on PostgreSQL: one database transaction per sealed batch, hand-written SQL for the hot path.
+ * Does not own: any decision; the schema (migrations/).
+ * Invariants: locks are taken in one statement and read in it or a later one (READ COMMITTED reads with the snapshot of
+ * the statement's start); accounts are locked in ascending tenant order; a lost race is an error, never a partial write.
+ */
+import { from as copyFrom } from 'pg-copy-streams';
+import type pg from 'pg';
+import { pipeline } from 'node:stream/promises';
+import { Readable } from 'node:stream';
+import { TollbookError, invariant } from '../../runtime/errors.js';
+import { translatePostgresError } from '../../runtime/postgres.js';
+import type { Account } from '../account.js';
+import type { StreamSource } from '../batch.js';
+import type {
+  AccountOpening,
+  Cursor,
+  LedgerAppend,
+  LedgerStore,
+  LedgerTransaction,
+  RecordedCommand,
+  TraceKey,
+} from '../ledger-store.js';
+import { traceKey } from '../ledger-store.js';
+import { formatAmount } from '../money.js';
+import type { TraceState } from '../trace.js';
+import { copyRow } from './copy-text.js';
+import {
+  ACCOUNT_SELECT,
+  type AccountRow,
+  accountOf,
+  type CommandRow,
+  CURSOR_SELECT,
+  type CursorRow,
+  cursorOf,
+  ENTRY_COLUMNS,
+  entryValues,
+  recordedCommandOf,
+  safeInteger,
+  TRACE_SELECT,
+  type TraceRow,
+  traceStateOf,
+} from './rows.js';
+import { insertDeadLetters, insertSkipped, insertUnpriced } from './set-aside-writes.js';
+
+/** The ledger on a pool of PostgreSQL connections. */
+export class PostgresLedgerStore implements LedgerStore {
+  readonly #pool: pg.Pool;
+
+  constructor(pool: pg.Pool) {
+    this.#pool = pool;
+  }
+
+  /** {@inheritDoc LedgerStore.transact} Throws POSTGRES_UNAVAILABLE, POSTGRES_CONFLICT, POSTGRES_FAILED, FENCED. */
+  async transact<T>(work: (transaction: LedgerTransaction) => Promise<T>): Promise<T> {
+    const client = await this.#pool.connect().catch((error: unknown) => {
+      throw translatePostgresError(error);
+    });
+    let broken: Error | undefined;
+    const onError = (error: Error): void => void (broken = error);
+    client.on('error', onError);
+    try {
+      await client.query('BEGIN');
+      const result = await work(new PostgresLedgerTransaction(client));
+      await client.query('COMMIT');
+      return result;
+    } catch (error) {
+      await client.query('ROLLBACK').catch((rollbackError: unknown) => void (broken ??= translatePostgresError(rollbackError)));
+      throw translatePostgresError(error);
+    } finally {
+      client.off('error', onError);
+      client.release(broken);
+    }
+  }
+}
+
+class PostgresLedgerTransaction implements LedgerTransaction {
+  readonly #client: pg.PoolClient;
+
+  constructor(client: pg.PoolClient) {
+    this.#client = client;
+  }
+
+  async lockCursor(source: StreamSource): Promise<Cursor | undefined> {
+    const { rows } = await this.#client.query<CursorRow>(
+      `SELECT ${CURSOR_SELECT} FROM stream_cursors WHERE topic = $1 AND partition = $2 FOR UPDATE`,
+      [source.topic, source.partition],
+    );
+    return rows[0] === undefined ? undefined : cursorOf(rows[0]);
+  }
+
+  async createCursor(cursor: Cursor): Promise<Cursor> {
+    await this.#client.query(
+      `INSERT INTO stream_cursors (topic, partition, next_offset, batch_no, head, cluster_id)
+       VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT DO NOTHING`,
+      [cursor.source.topic, cursor.source.partition, cursor.nextOffset, cursor.batchNo, cursor.head, cursor.clusterId],
+    );
+    const existing = await this.lockCursor(cursor.source);
+    invariant(existing !== undefined, 'a cursor just created is missing', { topic: cursor.source.topic });
+    return existing;
+  }
+
+  async ensureAccounts(openings: readonly AccountOpening[]): Promise<ReadonlySet<string>> {
+    if (openings.length === 0) return new Set();
+    const { rows } = await this.#client.query<{ tenant_id: string }>(
+      `INSERT INTO accounts (tenant_id, currency, balance, held, credit_limit, daily_quota, daily_used, daily_date,
+         monthly_quota, monthly_used, monthly_month, hold_policy, seq)
+       SELECT o.tenant_id, o.currency, 0, 0, o.credit_limit, o.daily_quota, 0, o.day, o.monthly_quota, 0,
+         to_char(o.day, 'YYYY-MM'), o.hold_policy, 0
+       FROM unnest($1::text[], $2::text[], $3::numeric[], $4::bigint[], $5::bigint[], $6::date[], $7::hold_policy[])
+         AS o(tenant_id, currency, credit_limit, daily_quota, monthly_quota, day, hold_policy)
+       WHERE NOT EXISTS (SELECT FROM accounts a WHERE a.tenant_id = o.tenant_id COLLATE "C")
+       ORDER BY o.tenant_id COLLATE "C"
+       ON CONFLICT DO NOTHING RETURNING tenant_id`,
+      [
+        openings.map((opening) => opening.tenantId),
+        openings.map((opening) => opening.currency),
+        openings.map((opening) => formatAmount(opening.terms.creditLimitNano)),
+        openings.map((opening) => opening.terms.dailyQuota),
+        openings.map((opening) => opening.terms.monthlyQuota),
+        openings.map((opening) => opening.day),
+        openings.map((opening) => opening.terms.holdPolicy),
+      ],
+    );
+    return new Set(rows.map((row) => row.tenant_id));
+  }
+
+  async lockAccounts(tenantIds: readonly string[]): Promise<Map<string, Account>> {
+    const { rows } = await this.#client.query<AccountRow>(
+      `SELECT ${ACCOUNT_SELECT} FROM accounts a WHERE a.tenant_id = ANY($1) ORDER BY a.tenant_id FOR UPDATE`,
+      [tenantIds],
+    );
+    return new Map(rows.map((row) => [row.tenant_id, accountOf(row)]));
+  }
+
+  async readTraces(traces: readonly TraceKey[]): Promise<Map<string, TraceState>> {
+    const { rows } = await this.#client.query<TraceRow>(
+      `SELECT ${TRACE_SELECT} FROM unnest($1::text[], $2::text[]) AS wanted(tenant_id, trace_id)
+       JOIN ledger_entries e ON e.tenant_id = wanted.tenant_id COLLATE "C" AND e.trace_id = wanted.trace_id COLLATE "C"`,
+      [traces.map((trace) => trace.tenantId), traces.map((trace) => trace.traceId)],
+    );
+    const last = new Map<string, TraceRow>();
+    for (const row of rows) {
+      const key = traceKey({ tenantId: row.tenant_id, traceId: row.trace_id });
+      const known = last.get(key);
+      if (known === undefined || safeInteger(row.seq) > safeInteger(known.seq)) last.set(key, row);
+    }
+    return new Map([...last].map(([key, row]) => [key, traceStateOf(row)]));
+  }
+
+  async readUnpriced(traces: readonly TraceKey[]): Promise<ReadonlySet<string>> {
+    const { rows } = await this.#client.query<{ tenant_id: string; trace_id: string }>(
+      `SELECT u.tenant_id, u.trace_id FROM unnest($1::text[], $2::text[]) AS wanted(tenant_id, trace_id)
+       JOIN unpriced_usage u ON u.tenant_id = wanted.tenant_id COLLATE "C" AND u.trace_id = wanted.trace_id COLLATE "C"`,
+      [traces.map((trace) => trace.tenantId), traces.map((trace) => trace.traceId)],
+    );
+    return new Set(rows.map((row) => traceKey({ tenantId: row.tenant_id, traceId: row.trace_id })));
+  }
+
+  async readCommand({ tenantId, traceId }: TraceKey): Promise<RecordedCommand | undefined> {
+    const { rows } = await this.#client.query<CommandRow>(
+      `SELECT seq, type, amount, currency, description, balance_after FROM ledger_entries
+       WHERE tenant_id = $1 COLLATE "C" AND trace_id = $2 COLLATE "C"`,
+      [tenantId, traceId],
+    );
+    return rows[0] === undefined ? undefined : recordedCommandOf(rows[0]);
+  }
+
+  async drawBatchId(): Promise<number> {
+    const { rows } = await this.#client.query<{ id: string }>(`SELECT nextval('ledger_batch_id') AS id`);
+    return safeInteger(rows[0]?.id ?? '');
+  }
+
+  async append(append: LedgerAppend): Promise<void> {
+    await this.#copyEntries(append);
+    await this.#updateAccounts(append.accounts);
+    await this.#openHolds(append);
+    await this.#closeHolds(append.holdsClosed);
+    await insertDeadLetters(this.#client, append);
+    await insertSkipped(this.#client, append);
+    await insertUnpriced(this.#client, append);
+    await this.#sealBatch(append);
+  }
+
+  async #copyEntries({ entries, entryHashes, batch }: LedgerAppend): Promise<void> {
+    if (entries.length === 0) return;
+    let rows = '';
+    entries.forEach((entry, index) => {
+      const entryHash = entryHashes[index];
+      invariant(entryHash !== undefined, 'every entry has its hash', { seq: entry.seq });
+      rows += copyRow(entryValues(entry, { recordedAt: batch.sealedAt, batchId: batch.batchId, entryHash }));
+    });
+    const stream = this.#client.query(copyFrom(`COPY ledger_entries (${ENTRY_COLUMNS.join(', ')}) FROM STDIN`));
+    await pipeline(Readable.from([Buffer.from(rows)]), stream);
+  }
+
+  async #updateAccounts(accounts: readonly Account[]): Promise<void> {
+    if (accounts.length === 0) return;
+    await this.#client.query(
+      `UPDATE accounts a SET balance = n.balance, held = n.held, credit_limit = n.credit_limit,
+         daily_quota = n.daily_quota, daily_used = n.daily_used, daily_date = n.daily_date,
+         monthly_quota = n.monthly_quota, monthly_used = n.monthly_used, monthly_month = n.monthly_month,
+         hold_policy = n.hold_policy, seq = n.seq
+       FROM unnest($1::text[], $2::numeric[], $3::numeric[], $4::numeric[], $5::bigint[], $6::bigint[], $7::date[],
+         $8::bigint[], $9::bigint[], $10::text[], $11::hold_policy[], $12::bigint[])
+         AS n(tenant_id, balance, held, credit_limit, daily_quota, daily_used, daily_date, monthly_quota, monthly_used,
+           monthly_month, hold_policy, seq)
+       WHERE a.tenant_id = n.tenant_id COLLATE "C"`,
+      [
+        accounts.map((account) => account.tenantId),
+        accounts.map((account) => formatAmount(account.balanceNano)),
+        accounts.map((account) => formatAmount(account.heldNano)),
+        accounts.map((account) => formatAmount(account.creditLimitNano)),
+        accounts.map((account) => account.dailyQuota),
+        accounts.map((account) => account.dailyUsed),
+        accounts.map((account) => account.dailyDate),
+        accounts.map((account) => account.monthlyQuota),
+        accounts.map((account) => account.monthlyUsed),
+        accounts.map((account) => account.monthlyMonth),
+        accounts.map((account) => account.holdPolicy),
+        accounts.map((account) => account.seq),
+      ],
+    );
+  }
+
+  async #openHolds({ holdsOpened }: LedgerAppend): Promise<void> {
+    if (holdsOpened.length === 0) return;
+    await this.#client.query(
+      `INSERT INTO open_holds (tenant_id, trace_id, amount, counted_on, expires_at)
+       SELECT * FROM unnest($1::text[], $2::text[], $3::numeric[], $4::date[], $5::timestamptz[])`,
+      [
+        holdsOpened.map((hold) => hold.tenantId),
+        holdsOpened.map((hold) => hold.traceId),
+        holdsOpened.map((hold) => formatAmount(hold.amountNano)),
+        holdsOpened.map((hold) => hold.countedOn),
+        holdsOpened.map((hold) => hold.expiresAt),
+      ],
+    );
+  }
+
+  async #closeHolds(closed: readonly TraceKey[]): Promise<void> {
+    if (closed.length === 0) return;
+    await this.#client.query(
+      `DELETE FROM open_holds h USING unnest($1::text[], $2::text[]) AS closed(tenant_id, trace_id)
+       WHERE h.tenant_id = closed.tenant_id COLLATE "C" AND h.trace_id = closed.trace_id COLLATE "C"`,
+      [closed.map((hold) => hold.tenantId), closed.map((hold) => hold.traceId)],
+    );
+  }
+
+  /** Seals the batch and advances the cursor by compare-and-set: the fence. */
+  async #sealBatch({ batch, cursorBefore }: LedgerAppend): Promise<void> {
+    const { source, counts } = batch;
+    const { rowCount } = await this.#client.query(
+      `WITH advanced AS (
+         UPDATE stream_cursors SET next_offset = $6, batch_no = $3, head = $15
+         WHERE topic = $1 AND partition = $2 AND next_offset = $18 AND batch_no = $17
+         RETURNING topic)
+       INSERT INTO ledger_batches (topic, partition, batch_no, batch_id, first_offset, next_offset, charged, openings,
+         duplicates, superseded, skipped, unpriced, dead_letters, merkle_root, hash, sealed_at, prev_hash)
+       SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $19 FROM advanced`,
+      [
+        ...[source.topic, source.partition, batch.batchNo, batch.batchId, batch.firstOffset, batch.nextOffset],
+        ...[counts.charged, counts.openings, counts.duplicates, counts.superseded, counts.skipped],
+        ...[counts.unpriced, counts.deadLetters, batch.merkleRoot, batch.hash, batch.sealedAt],
+        ...[cursorBefore.batchNo, cursorBefore.nextOffset, batch.prevHash],
+      ],
+    );
+    if (rowCount === 1) return;
+    throw new TollbookError('FENCED', `another writer advanced ${source.topic}/${source.partition} past ${cursorBefore.nextOffset}`, {
+      context: { topic: source.topic, partition: source.partition, nextOffset: cursorBefore.nextOffset },
+    });
+  }
+}

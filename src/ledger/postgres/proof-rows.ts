@@ -1,0 +1,202 @@
+/**
+ * Owns: reading entries and sealed batches back in full, as proofs need them.
+ * Invariants: keyset pages, so that memory is bounded by the page; values come back exactly as they were hashed.
+ */
+import type pg from 'pg';
+import { translatePostgresError } from '../../runtime/postgres.js';
+import type { SealedBatch, StreamSource } from '../batch.js';
+import type { EntryMeters, EntryStatus, EntryType, LedgerEntry } from '../entry.js';
+import type { UsageOutcome } from '../events.js';
+import { parseAmount } from '../money.js';
+import { safeInteger } from './rows.js';
+
+/** An entry as stored, with the hash and the seal it was stored with. */
+export interface StoredEntry {
+  readonly entry: LedgerEntry;
+  readonly entryHash: Buffer;
+  readonly batchId: number;
+  readonly recordedAt: string;
+}
+
+type Text = string | null;
+
+interface EntryRow extends Readonly<Record<EntryTextColumn, string>>, Readonly<Record<EntryNullableColumn, Text>> {
+  readonly type: EntryType;
+  readonly status: EntryStatus;
+  readonly requests: number;
+  readonly meters: EntryMeters | null;
+  readonly stream: boolean | null;
+  readonly outcome: UsageOutcome | null;
+  readonly allow_negative: boolean | null;
+  readonly detail: Readonly<Record<string, string>> | null;
+  readonly source_partition: number;
+  readonly occurred_at: Date;
+  readonly recorded_at: Date;
+  readonly entry_hash: Buffer;
+}
+
+type EntryTextColumn =
+  | 'tenant_id'
+  | 'seq'
+  | 'trace_id'
+  | 'amount'
+  | 'balance_before'
+  | 'balance_after'
+  | 'held_before'
+  | 'held_after'
+  | 'currency'
+  | 'source_topic'
+  | 'source_offset'
+  | 'batch_id';
+
+type EntryNullableColumn =
+  | 'counted_on_text'
+  | 'input_tokens'
+  | 'output_tokens'
+  | 'input_price'
+  | 'output_price'
+  | 'price_version'
+  | 'provider'
+  | 'model'
+  | 'api_key_id'
+  | 'preset_item_id'
+  | 'description'
+  | 'reference_seq'
+  | 'actor';
+
+const ENTRY_SELECT = 'e.*, e.counted_on::text AS counted_on_text';
+
+/** A page of entries by (tenant, seq), after the given position. Throws POSTGRES_*. */
+export async function pageEntries(
+  pool: pg.Pool,
+  after: { tenantId: string; seq: number },
+  limit: number,
+): Promise<StoredEntry[]> {
+  return readEntries(
+    pool,
+    `SELECT ${ENTRY_SELECT} FROM ledger_entries e WHERE (e.tenant_id, e.seq) > ($1 COLLATE "C", $2)
+     ORDER BY e.tenant_id, e.seq LIMIT $3`,
+    [after.tenantId, after.seq, limit],
+  );
+}
+
+/** The entries of one batch in the order of its tree. Throws POSTGRES_*. */
+export async function entriesOfBatch(pool: pg.Pool, batchId: number): Promise<StoredEntry[]> {
+  return readEntries(
+    pool,
+    `SELECT ${ENTRY_SELECT} FROM ledger_entries e WHERE e.batch_id = $1 ORDER BY e.source_offset, e.seq`,
+    [batchId],
+  );
+}
+
+async function readEntries(pool: pg.Pool, sql: string, values: unknown[]): Promise<StoredEntry[]> {
+  try {
+    return (await pool.query<EntryRow>(sql, values)).rows.map(storedEntryOf);
+  } catch (error) {
+    throw translatePostgresError(error);
+  }
+}
+
+function storedEntryOf(row: EntryRow): StoredEntry {
+  return {
+    entry: {
+      tenantId: row.tenant_id,
+      seq: safeInteger(row.seq),
+      traceId: row.trace_id,
+      type: row.type,
+      status: row.status,
+      amountNano: parseAmount(row.amount),
+      balanceBeforeNano: parseAmount(row.balance_before),
+      balanceAfterNano: parseAmount(row.balance_after),
+      heldBeforeNano: parseAmount(row.held_before),
+      heldAfterNano: parseAmount(row.held_after),
+      currency: row.currency,
+      requests: row.requests as LedgerEntry['requests'],
+      countedOn: row.counted_on_text,
+      inputTokens: countOf(row.input_tokens),
+      outputTokens: countOf(row.output_tokens),
+      inputPrice: row.input_price,
+      outputPrice: row.output_price,
+      meters: row.meters,
+      priceVersion: row.price_version,
+      provider: row.provider,
+      model: row.model,
+      apiKeyId: row.api_key_id,
+      presetItemId: row.preset_item_id,
+      stream: row.stream,
+      outcome: row.outcome,
+      allowNegative: row.allow_negative,
+      description: row.description,
+      detail: row.detail,
+      referenceSeq: countOf(row.reference_seq),
+      actor: row.actor,
+      source: { topic: row.source_topic, partition: row.source_partition, kafkaOffset: BigInt(row.source_offset) },
+      occurredAt: row.occurred_at.toISOString(),
+    },
+    entryHash: row.entry_hash,
+    batchId: safeInteger(row.batch_id),
+    recordedAt: row.recorded_at.toISOString(),
+  };
+}
+
+function countOf(text: Text): number | null {
+  return text === null ? null : safeInteger(text);
+}
+
+interface BatchRow {
+  readonly batch_no: string;
+  readonly batch_id: string;
+  readonly first_offset: string;
+  readonly next_offset: string;
+  readonly charged: number;
+  readonly openings: number;
+  readonly duplicates: number;
+  readonly superseded: number;
+  readonly skipped: number;
+  readonly unpriced: number;
+  readonly dead_letters: number;
+  readonly merkle_root: Buffer;
+  readonly prev_hash: Buffer;
+  readonly hash: Buffer;
+  readonly sealed_at: Date;
+}
+
+/** A page of the sealed batches of a source by batch_no, after the given one. Throws POSTGRES_*. */
+export async function pageBatches(
+  pool: pg.Pool,
+  { source, afterBatchNo }: { source: StreamSource; afterBatchNo: number },
+  limit: number,
+): Promise<SealedBatch[]> {
+  try {
+    const { rows } = await pool.query<BatchRow>(
+      `SELECT * FROM ledger_batches WHERE topic = $1 AND partition = $2 AND batch_no > $3 ORDER BY batch_no LIMIT $4`,
+      [source.topic, source.partition, afterBatchNo, limit],
+    );
+    return rows.map((row) => sealedBatchOf(source, row));
+  } catch (error) {
+    throw translatePostgresError(error);
+  }
+}
+
+function sealedBatchOf(source: StreamSource, row: BatchRow): SealedBatch {
+  return {
+    source,
+    batchNo: safeInteger(row.batch_no),
+    batchId: safeInteger(row.batch_id),
+    firstOffset: BigInt(row.first_offset),
+    nextOffset: BigInt(row.next_offset),
+    counts: {
+      charged: row.charged,
+      openings: row.openings,
+      duplicates: row.duplicates,
+      superseded: row.superseded,
+      skipped: row.skipped,
+      unpriced: row.unpriced,
+      deadLetters: row.dead_letters,
+    },
+    merkleRoot: row.merkle_root,
+    prevHash: row.prev_hash,
+    sealedAt: row.sealed_at.toISOString(),
+    hash: row.hash,
+  };
+}

@@ -1,0 +1,237 @@
+/**
+ * Owns: the mapping between rows of PostgreSQL and the types of the ledger, both ways, for every table.
+ * Invariants: amounts travel as decimal text, offsets and sequence numbers as base-10 text, dates as ISO text;
+ * no value passes through a float.
+ */
+import { TollbookError } from '../../runtime/errors.js';
+import type { Account, HoldPolicy } from '../account.js';
+import type { EntryMeters, EntryStatus, EntryType, EntryUsage, LedgerEntry } from '../entry.js';
+import type { UsageOutcome } from '../events.js';
+import type { Cursor, RecordedCommand } from '../ledger-store.js';
+import { type AmountNano, formatAmount, parseAmount } from '../money.js';
+import type { ChargeContent, TraceState } from '../trace.js';
+import type { CopyValue } from './copy-text.js';
+
+/** The columns of `ledger_entries` in the order of `entryValues`. */
+export const ENTRY_COLUMNS = [
+  ...['tenant_id', 'seq', 'trace_id', 'type', 'status', 'amount', 'balance_before', 'balance_after'],
+  ...['held_before', 'held_after', 'currency', 'requests', 'counted_on', 'input_tokens', 'output_tokens'],
+  ...['input_price', 'output_price', 'meters', 'price_version', 'provider', 'model', 'api_key_id', 'preset_item_id'],
+  ...['stream', 'outcome', 'allow_negative', 'description', 'detail', 'reference_seq', 'actor'],
+  ...['source_topic', 'source_partition', 'source_offset', 'occurred_at', 'recorded_at', 'batch_id', 'entry_hash'],
+] as const;
+
+/** The values of one entry for COPY, in the order of ENTRY_COLUMNS. */
+export function entryValues(
+  entry: LedgerEntry,
+  sealed: { recordedAt: string; batchId: number; entryHash: Buffer },
+): CopyValue[] {
+  return [
+    entry.tenantId,
+    entry.seq,
+    entry.traceId,
+    entry.type,
+    entry.status,
+    formatAmount(entry.amountNano),
+    formatAmount(entry.balanceBeforeNano),
+    formatAmount(entry.balanceAfterNano),
+    formatAmount(entry.heldBeforeNano),
+    formatAmount(entry.heldAfterNano),
+    entry.currency,
+    entry.requests,
+    entry.countedOn,
+    entry.inputTokens,
+    entry.outputTokens,
+    entry.inputPrice,
+    entry.outputPrice,
+    entry.meters === null ? null : JSON.stringify(entry.meters),
+    entry.priceVersion,
+    entry.provider,
+    entry.model,
+    entry.apiKeyId,
+    entry.presetItemId,
+    entry.stream,
+    entry.outcome,
+    entry.allowNegative,
+    entry.description,
+    entry.detail === null ? null : JSON.stringify(entry.detail),
+    entry.referenceSeq,
+    entry.actor,
+    entry.source.topic,
+    entry.source.partition,
+    entry.source.kafkaOffset,
+    entry.occurredAt,
+    sealed.recordedAt,
+    sealed.batchId,
+    sealed.entryHash,
+  ];
+}
+
+/** A row of `accounts`, selected with ACCOUNT_SELECT. */
+export interface AccountRow {
+  readonly tenant_id: string;
+  readonly currency: string;
+  readonly balance: string;
+  readonly held: string;
+  readonly credit_limit: string;
+  readonly daily_quota: string | null;
+  readonly daily_used: string;
+  readonly daily_date: string;
+  readonly monthly_quota: string | null;
+  readonly monthly_used: string;
+  readonly monthly_month: string;
+  readonly hold_policy: HoldPolicy;
+  readonly seq: string;
+}
+
+/** The select list that makes an AccountRow of `accounts a`. */
+export const ACCOUNT_SELECT =
+  'a.tenant_id, a.currency, a.balance, a.held, a.credit_limit, a.daily_quota, a.daily_used, a.daily_date::text AS daily_date, ' +
+  'a.monthly_quota, a.monthly_used, a.monthly_month, a.hold_policy, a.seq';
+
+/** Reads an account from its row. */
+export function accountOf(row: AccountRow): Account {
+  return {
+    tenantId: row.tenant_id,
+    currency: row.currency,
+    balanceNano: parseAmount(row.balance, 'balance'),
+    heldNano: parseAmount(row.held, 'held'),
+    creditLimitNano: parseAmount(row.credit_limit, 'credit_limit'),
+    dailyQuota: row.daily_quota === null ? null : safeInteger(row.daily_quota),
+    dailyUsed: safeInteger(row.daily_used),
+    dailyDate: row.daily_date,
+    monthlyQuota: row.monthly_quota === null ? null : safeInteger(row.monthly_quota),
+    monthlyUsed: safeInteger(row.monthly_used),
+    monthlyMonth: row.monthly_month,
+    holdPolicy: row.hold_policy,
+    seq: safeInteger(row.seq),
+  };
+}
+
+/** A row of `ledger_entries` as far as it tells the state of a trace, selected with TRACE_SELECT. */
+export interface TraceRow {
+  readonly tenant_id: string;
+  readonly trace_id: string;
+  readonly seq: string;
+  readonly status: EntryStatus;
+  readonly amount: string;
+  readonly held_before: string;
+  readonly held_after: string;
+  readonly counted_on: string | null;
+  readonly currency: string;
+  readonly input_tokens: string | null;
+  readonly output_tokens: string | null;
+  readonly input_price: string | null;
+  readonly output_price: string | null;
+  readonly meters: EntryMeters | null;
+  readonly price_version: string | null;
+  readonly provider: string | null;
+  readonly model: string | null;
+  readonly api_key_id: string | null;
+  readonly preset_item_id: string | null;
+  readonly stream: boolean | null;
+  readonly outcome: UsageOutcome | null;
+  readonly allow_negative: boolean | null;
+}
+
+/** The select list that makes a TraceRow of `ledger_entries e`. */
+export const TRACE_SELECT =
+  'e.tenant_id, e.trace_id, e.seq, e.status, e.amount, e.held_before, e.held_after, e.counted_on::text AS counted_on, ' +
+  'e.currency, e.input_tokens, e.output_tokens, e.input_price, e.output_price, e.meters, e.price_version, e.provider, ' +
+  'e.model, e.api_key_id, e.preset_item_id, e.stream, e.outcome, e.allow_negative';
+
+/** The state of a trace, from its last row by seq. */
+export function traceStateOf(last: TraceRow): TraceState {
+  switch (last.status) {
+    case 'PENDING':
+      return {
+        status: 'PENDING',
+        heldNano: (parseAmount(last.held_after) - parseAmount(last.held_before)) as AmountNano,
+        countedOn: last.counted_on,
+      };
+    case 'COMMITTED':
+    case 'FAILED':
+      return { status: last.status, content: contentOf(last) };
+    case 'REFUSED':
+    case 'VOIDED':
+    case 'EXPIRED':
+      return { status: last.status };
+  }
+}
+
+function contentOf(row: TraceRow): ChargeContent {
+  return { ...usageOf(row), amountNano: parseAmount(row.amount), currency: row.currency };
+}
+
+function usageOf(row: TraceRow): EntryUsage {
+  return {
+    inputTokens: row.input_tokens === null ? null : safeInteger(row.input_tokens),
+    outputTokens: row.output_tokens === null ? null : safeInteger(row.output_tokens),
+    inputPrice: row.input_price,
+    outputPrice: row.output_price,
+    meters: row.meters,
+    priceVersion: row.price_version,
+    provider: row.provider,
+    model: row.model,
+    apiKeyId: row.api_key_id,
+    presetItemId: row.preset_item_id,
+    stream: row.stream,
+    outcome: row.outcome,
+    allowNegative: row.allow_negative,
+  };
+}
+
+/** A row of `ledger_entries` as far as it tells what a command did. */
+export interface CommandRow {
+  readonly seq: string;
+  readonly type: EntryType;
+  readonly amount: string;
+  readonly currency: string;
+  readonly description: string | null;
+  readonly balance_after: string;
+}
+
+/** Reads a recorded command from its row. */
+export function recordedCommandOf(row: CommandRow): RecordedCommand {
+  return {
+    seq: safeInteger(row.seq),
+    type: row.type,
+    amountNano: parseAmount(row.amount),
+    currency: row.currency,
+    reason: row.description,
+    balanceAfterNano: parseAmount(row.balance_after),
+  };
+}
+
+/** A row of `stream_cursors`, selected with CURSOR_SELECT. */
+export interface CursorRow {
+  readonly topic: string;
+  readonly partition: number;
+  readonly next_offset: string;
+  readonly batch_no: string;
+  readonly head: Buffer;
+  readonly cluster_id: string;
+}
+
+/** The select list that makes a CursorRow of `stream_cursors`. */
+export const CURSOR_SELECT = 'topic, partition, next_offset, batch_no, head, cluster_id';
+
+/** Reads a cursor from its row. */
+export function cursorOf(row: CursorRow): Cursor {
+  return {
+    source: { topic: row.topic, partition: row.partition },
+    nextOffset: BigInt(row.next_offset),
+    batchNo: safeInteger(row.batch_no),
+    head: row.head,
+    clusterId: row.cluster_id,
+  };
+}
+
+/** Reads a count or sequence number. Throws LEDGER_CORRUPT beyond 2^53, which no counter reaches. */
+export function safeInteger(text: string): number {
+  const value = Number(text);
+  if (!Number.isSafeInteger(value)) {
+    throw new TollbookError('LEDGER_CORRUPT', `${text} is not a count below 2^53`);
+  }
+  return value;
+}

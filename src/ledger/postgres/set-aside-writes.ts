@@ -1,0 +1,63 @@
+/**
+ * Owns: the inserts for messages that are set aside instead of charged: dead letters, skipped and unpriced events.
+ * Invariants: written in the same database transaction as the batch that passes them; original bytes are kept.
+ */
+import type pg from 'pg';
+import type { LedgerAppend } from '../ledger-store.js';
+
+/** Writes the dead letters of a batch. */
+export async function insertDeadLetters(client: pg.ClientBase, { batch, deadLetters }: LedgerAppend): Promise<void> {
+  if (deadLetters.length === 0) return;
+  await client.query(
+    `INSERT INTO dead_letters (topic, partition, kafka_offset, message_key, message_value, headers, reason, detail,
+       tenant_id, trace_id, batch_id, recorded_at)
+     SELECT $1, $2, d.kafka_offset, d.message_key, d.message_value, d.headers, d.reason, d.detail, d.tenant_id,
+       d.trace_id, $3, $4
+     FROM unnest($5::bigint[], $6::bytea[], $7::bytea[], $8::jsonb[], $9::text[], $10::text[], $11::text[], $12::text[])
+       AS d(kafka_offset, message_key, message_value, headers, reason, detail, tenant_id, trace_id)`,
+    [
+      ...[batch.source.topic, batch.source.partition, batch.batchId, batch.sealedAt],
+      deadLetters.map((letter) => letter.kafkaOffset),
+      deadLetters.map((letter) => letter.key),
+      deadLetters.map((letter) => letter.value),
+      deadLetters.map((letter) => JSON.stringify(letter.headers)),
+      deadLetters.map((letter) => letter.reason),
+      deadLetters.map((letter) => letter.detail),
+      deadLetters.map((letter) => letter.tenantId),
+      deadLetters.map((letter) => letter.traceId),
+    ],
+  );
+}
+
+/** Writes the events of a batch that are not billable. */
+export async function insertSkipped(client: pg.ClientBase, { batch, skipped }: LedgerAppend): Promise<void> {
+  if (skipped.length === 0) return;
+  await client.query(
+    `INSERT INTO skipped_events (topic, partition, kafka_offset, tenant_id, trace_id, reason, event, batch_id, recorded_at)
+     SELECT $1, $2, s.kafka_offset, s.tenant_id, s.trace_id, s.reason, s.event, $3, $4
+     FROM unnest($5::bigint[], $6::text[], $7::text[], $8::text[], $9::jsonb[])
+       AS s(kafka_offset, tenant_id, trace_id, reason, event)`,
+    [
+      ...[batch.source.topic, batch.source.partition, batch.batchId, batch.sealedAt],
+      skipped.map(({ kafkaOffset }) => kafkaOffset),
+      skipped.map(({ event }) => event.tenantId ?? null),
+      skipped.map(({ event }) => event.traceId),
+      skipped.map(({ reason }) => reason),
+      skipped.map(({ event }) => JSON.stringify(event)),
+    ],
+  );
+}
+
+/** Parks the completions of a batch whose price is missing. */
+export async function insertUnpriced(client: pg.ClientBase, { batch, unpriced }: LedgerAppend): Promise<void> {
+  for (const { kafkaOffset, tenantId, event, meters } of unpriced) {
+    await client.query(
+      `INSERT INTO unpriced_usage (tenant_id, trace_id, topic, partition, kafka_offset, meters, event, batch_id, recorded_at)
+       VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)`,
+      [
+        ...[tenantId, event.traceId, batch.source.topic, batch.source.partition, kafkaOffset, meters],
+        ...[JSON.stringify(event), batch.batchId, batch.sealedAt],
+      ],
+    );
+  }
+}

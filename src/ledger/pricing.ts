@@ -1,0 +1,95 @@
+/**
+ * Owns: what a quantity of metered usage costs, exactly. The one function that prices pending estimates, streaming
+ * completions and non-streaming completions.
+ * Does not own: where prices come from, nor what a cost does to an account.
+ * Invariants: cost = Σ (quantity × price per 1,000 / 1000), computed exactly and rounded once, half-up, to nano-units;
+ * a meter used without a price, or with a price of zero, is unpriced and never booked as zero.
+ */
+import { Decimal } from 'decimal.js';
+import type { EventPricing, UsageCompleted, UsagePending } from './events.js';
+import { type AmountNano, isAmountInRange } from './money.js';
+
+/** decimal.js with digits for the exact sum of any products that the contract lets through (13 × 48 digits each). */
+const Exact = Decimal.clone({ precision: 200, rounding: Decimal.ROUND_HALF_UP, toExpNeg: -100, toExpPos: 200 });
+
+/** From a price per 1,000 units to nano-units per unit: 1e9 / 1000. */
+const NANO_PER_UNIT_PRICE = new Exact(1_000_000);
+
+/** One metered quantity and its price per 1,000 units; an absent price is undefined. */
+export interface MeteredUsage {
+  readonly meter: string;
+  readonly quantity: number;
+  readonly pricePer1k: string | undefined;
+}
+
+/** A cost, or why there is none: `unpriced` names the meters without a price, `outOfRange` is 2^63 nano-units or more. */
+export type Cost =
+  | { readonly kind: 'priced'; readonly amountNano: AmountNano }
+  | { readonly kind: 'unpriced'; readonly meters: readonly string[] }
+  | { readonly kind: 'outOfRange' };
+
+const PRICE_CACHE_MAX = 10_000;
+const priceCache = new Map<string, Decimal>();
+
+/** Prices recur by the million while price lists are short: parsed prices are kept, bounded. */
+function exactPrice(pricePer1k: string): Decimal {
+  const known = priceCache.get(pricePer1k);
+  if (known !== undefined) return known;
+  if (priceCache.size >= PRICE_CACHE_MAX) priceCache.clear();
+  const price = new Exact(pricePer1k).times(NANO_PER_UNIT_PRICE);
+  priceCache.set(pricePer1k, price);
+  return price;
+}
+
+/** Names the meters that were used but have no price, or a price of zero. */
+export function unpricedMeters(usage: readonly MeteredUsage[]): string[] {
+  return usage.filter(isUnpriced).map(({ meter }) => meter);
+}
+
+function isUnpriced({ quantity, pricePer1k }: MeteredUsage): boolean {
+  return quantity !== 0 && (pricePer1k === undefined || exactPrice(pricePer1k).isZero());
+}
+
+/** Prices metered usage; quantities are non-negative safe integers, prices plain decimal strings per 1,000 units. */
+export function costOf(usage: readonly MeteredUsage[]): Cost {
+  if (usage.some(isUnpriced)) return { kind: 'unpriced', meters: unpricedMeters(usage) };
+  let total: Decimal | undefined;
+  for (const { quantity, pricePer1k } of usage) {
+    if (quantity === 0 || pricePer1k === undefined) continue;
+    const cost = exactPrice(pricePer1k).times(quantity);
+    total = total === undefined ? cost : total.plus(cost);
+  }
+  const nano = total === undefined ? 0n : BigInt(total.toDecimalPlaces(0, Decimal.ROUND_HALF_UP).toFixed(0));
+  return isAmountInRange(nano) ? { kind: 'priced', amountNano: nano as AmountNano } : { kind: 'outOfRange' };
+}
+
+/** The metered usage a hold is estimated from: the input tokens and the most output tokens the request may produce. */
+export function estimatedUsage(event: UsagePending, pricing: EventPricing): MeteredUsage[] {
+  return [
+    { meter: 'input_tokens', quantity: event.estimate.inputTokens, pricePer1k: pricing.inputPer1k },
+    { meter: 'output_tokens', quantity: event.estimate.maxOutputTokens, pricePer1k: pricing.outputPer1k },
+  ];
+}
+
+/** The metered usage a completed request is charged for: tokens and every further meter it reports. */
+export function completedUsage(event: UsageCompleted, pricing: EventPricing): MeteredUsage[] {
+  const usage: MeteredUsage[] = [
+    { meter: 'input_tokens', quantity: event.usage.inputTokens, pricePer1k: pricing.inputPer1k },
+    { meter: 'output_tokens', quantity: event.usage.outputTokens, pricePer1k: pricing.outputPer1k },
+  ];
+  for (const [meter, quantity] of Object.entries(event.usage.meters ?? {})) {
+    usage.push({ meter, quantity, pricePer1k: pricing.meters?.[meter] });
+  }
+  return usage;
+}
+
+/** Writes a price the way PostgreSQL's numeric prints it: no leading zeros, every decimal kept. */
+export function canonicalPrice(price: string): string {
+  return /^(?:0|[1-9]\d*)(?:\.|$)/.test(price) ? price : price.replace(/^0+(?=\d)/, '');
+}
+
+/** Tells whether two prices are the same number, whatever zeros they are written with. */
+export function samePrice(left: string | null, right: string | null): boolean {
+  if (left === right) return true;
+  return left !== null && right !== null && new Exact(left).equals(right);
+}

@@ -1,0 +1,288 @@
+/**
+ * Owns: the life of a trace: what one usage event wants, given what the ledger already says about its trace.
+ * Does not own: whether the wanted delta is granted (quota-rule.ts), nor the entry it becomes (charge.ts).
+ * Invariants: pure; at most one PENDING and one terminal charge per trace; a PENDING entry never changes the balance;
+ * a request counts once: at its hold if there is one, else at its charge.
+ *
+ *   state                     | usage.pending             | usage.completed                             | hold expires
+ *   none                      | PENDING, or REFUSED       | COMMITTED, or FAILED; no usage: VOIDED      |
+ *   PENDING                   | duplicate                 | COMMITTED, or FAILED; no usage: VOIDED      | EXPIRED
+ *   EXPIRED, VOIDED, REFUSED  | superseded                | COMMITTED late, or FAILED; no usage: superseded |
+ *   COMMITTED, FAILED         | superseded                | duplicate; other content: conflict          |
+ */
+import type { HoldPolicy } from './account.js';
+import { canonicalMeters, type EntryMeters, type EntryStatus, type EntryUsage } from './entry.js';
+import type { EventPricing, UsageCompleted, UsageEvent, UsagePending } from './events.js';
+import { type AmountNano, ZERO } from './money.js';
+import { canonicalPrice, completedUsage, costOf, estimatedUsage, samePrice } from './pricing.js';
+import type { QuotaDelta } from './quota-rule.js';
+
+/** The facts of a charge that a second completion of the trace is compared with. */
+export interface ChargeContent extends EntryUsage {
+  readonly amountNano: AmountNano;
+  readonly currency: string;
+}
+
+/** What the ledger says about one trace. */
+export type TraceState =
+  | { readonly status: 'NONE' }
+  | { readonly status: 'PENDING'; readonly heldNano: AmountNano; readonly countedOn: string | null }
+  | { readonly status: 'REFUSED' | 'EXPIRED' | 'VOIDED' }
+  | ChargedTrace;
+
+/** A trace that has been charged, or whose charge was refused for good. */
+export interface ChargedTrace {
+  readonly status: 'COMMITTED' | 'FAILED';
+  readonly content: ChargeContent;
+}
+
+/** The state of a trace the ledger has never seen. */
+export const NO_TRACE: TraceState = { status: 'NONE' };
+
+/** One letter for the step of a trace that a delta belongs to: pending hold, charge, void, expiry. */
+export type Phase = 'p' | 'c' | 'v' | 'x';
+
+/** How an entry changes the account, before balances are filled in. */
+export interface EntryShape {
+  readonly status: EntryStatus;
+  readonly amountNano: AmountNano;
+  readonly balanceDeltaNano: bigint;
+  readonly heldDeltaNano: bigint;
+  readonly requests: -1 | 0 | 1;
+  readonly countedOn: string | null;
+  readonly description: string | null;
+}
+
+/** An entry that an event wants: one shape when granted, another when refused (null: it cannot be refused). */
+export interface EntryIntent {
+  readonly phase: Phase;
+  readonly granted: EntryShape;
+  readonly refused: EntryShape | null;
+  /** What the rule is asked; for a pre-check without a hold it is asked but not applied. */
+  readonly delta: QuotaDelta;
+  /** False for a pre-check: the delta is checked, and nothing is reserved. */
+  readonly reserves: boolean;
+  /** True when the entry ends an open hold of its trace. */
+  readonly settlesHold: boolean;
+  readonly usage: EntryUsage;
+  readonly currency: string;
+}
+
+/** What becomes of one usage event. */
+export type Decision =
+  | { readonly kind: 'entry'; readonly intent: EntryIntent }
+  | { readonly kind: 'duplicate' }
+  | { readonly kind: 'superseded' }
+  | { readonly kind: 'conflict'; readonly fields: readonly string[] }
+  | { readonly kind: 'unpriced'; readonly meters: readonly string[] }
+  | { readonly kind: 'outOfRange' };
+
+/** The UTC day (YYYY-MM-DD) an event counts in. */
+export function dayOf(occurredAt: string): string {
+  return occurredAt.slice(0, 10);
+}
+
+/** Decides what a billable event wants. `pricing` is the event's own; the trace is that of the event. */
+export function decide(state: TraceState, event: UsageEvent, terms: { pricing: EventPricing; holdPolicy: HoldPolicy }): Decision {
+  return event.kind === 'pending'
+    ? decidePending(state, event, terms)
+    : decideCompleted(state, event, terms.pricing);
+}
+
+function decidePending(
+  state: TraceState,
+  event: UsagePending,
+  { pricing, holdPolicy }: { pricing: EventPricing; holdPolicy: HoldPolicy },
+): Decision {
+  if (state.status === 'PENDING') return { kind: 'duplicate' };
+  if (state.status !== 'NONE') return { kind: 'superseded' };
+  const cost = costOf(estimatedUsage(event, pricing));
+  if (cost.kind !== 'priced') return cost;
+  const held = holdPolicy === 'estimate';
+  const day = dayOf(event.occurredAt);
+  const unchanged = { amountNano: cost.amountNano, balanceDeltaNano: 0n, description: null };
+  return {
+    kind: 'entry',
+    intent: {
+      phase: 'p',
+      granted: held
+        ? { ...unchanged, status: 'PENDING', heldDeltaNano: cost.amountNano, requests: 1, countedOn: day }
+        : { ...unchanged, status: 'PENDING', heldDeltaNano: 0n, requests: 0, countedOn: null },
+      refused: { ...unchanged, status: 'REFUSED', heldDeltaNano: 0n, requests: 0, countedOn: null },
+      delta: { availableNano: -cost.amountNano, checkBalance: true, requests: 1, checkQuota: true, day },
+      reserves: held,
+      settlesHold: false,
+      usage: usageOf(event, pricing, { inputTokens: event.estimate.inputTokens, outputTokens: event.estimate.maxOutputTokens }),
+      currency: pricing.currency,
+    },
+  };
+}
+
+function decideCompleted(state: TraceState, event: UsageCompleted, pricing: EventPricing): Decision {
+  const cost = costOf(completedUsage(event, pricing));
+  const usage = usageOf(event, pricing, event.usage);
+  if (isCharged(state)) {
+    const amountNano = cost.kind === 'priced' ? cost.amountNano : null;
+    const fields = differingFields(state.content, { ...usage, amountNano, currency: pricing.currency });
+    return fields.length === 0 ? { kind: 'duplicate' } : { kind: 'conflict', fields };
+  }
+  if (cost.kind !== 'priced') return cost;
+  const common = { usage, currency: pricing.currency };
+  if (event.outcome !== 'succeeded' && isWithoutUsage(event)) {
+    return state.status === 'NONE' || state.status === 'PENDING'
+      ? { kind: 'entry', intent: { ...common, ...voidIntent(state, event) } }
+      : { kind: 'superseded' };
+  }
+  return { kind: 'entry', intent: { ...common, ...chargeIntent(state, event, cost.amountNano) } };
+}
+
+type IntentCore = Omit<EntryIntent, 'usage' | 'currency'>;
+
+function voidIntent(state: TraceState & { status: 'NONE' | 'PENDING' }, event: UsageCompleted): IntentCore {
+  const heldNano = state.status === 'PENDING' ? state.heldNano : ZERO;
+  const countedOn = state.status === 'PENDING' ? state.countedOn : null;
+  const requests = countedOn === null ? 0 : -1;
+  return {
+    phase: 'v',
+    granted: {
+      status: 'VOIDED',
+      amountNano: heldNano,
+      balanceDeltaNano: 0n,
+      heldDeltaNano: -heldNano,
+      requests,
+      countedOn,
+      description: event.outcome,
+    },
+    refused: null,
+    delta: {
+      availableNano: heldNano,
+      checkBalance: false,
+      requests,
+      checkQuota: false,
+      day: countedOn ?? dayOf(event.occurredAt),
+    },
+    reserves: true,
+    settlesHold: state.status === 'PENDING',
+  };
+}
+
+type Chargeable = Exclude<TraceState, ChargedTrace>;
+
+function isCharged(state: TraceState): state is ChargedTrace {
+  return state.status === 'COMMITTED' || state.status === 'FAILED';
+}
+
+function chargeIntent(state: Chargeable, event: UsageCompleted, costNano: AmountNano): IntentCore {
+  const heldNano = state.status === 'PENDING' ? state.heldNano : ZERO;
+  const counted = state.status === 'PENDING' && state.countedOn !== null;
+  const late = state.status !== 'NONE' && state.status !== 'PENDING';
+  const day = dayOf(event.occurredAt);
+  const requests = counted ? 0 : 1;
+  return {
+    phase: 'c',
+    granted: {
+      status: 'COMMITTED',
+      amountNano: costNano,
+      balanceDeltaNano: -costNano,
+      heldDeltaNano: -heldNano,
+      requests,
+      countedOn: counted ? null : day,
+      description: late ? 'late' : null,
+    },
+    refused: {
+      status: 'FAILED',
+      amountNano: costNano,
+      balanceDeltaNano: 0n,
+      heldDeltaNano: -heldNano,
+      requests: 0,
+      countedOn: null,
+      description: null,
+    },
+    delta: {
+      availableNano: heldNano - costNano,
+      checkBalance: !event.allowNegative,
+      requests,
+      checkQuota: !late,
+      day,
+    },
+    reserves: true,
+    settlesHold: state.status === 'PENDING',
+  };
+}
+
+/** The state a trace has once the intent is written; used within a chunk, where granted and refused decide alike. */
+export function stateAfter(intent: EntryIntent): TraceState {
+  const { granted } = intent;
+  switch (granted.status) {
+    case 'PENDING':
+      return { status: 'PENDING', heldNano: granted.amountNano, countedOn: granted.countedOn };
+    case 'COMMITTED':
+    case 'FAILED':
+      return {
+        status: granted.status,
+        content: { ...intent.usage, amountNano: granted.amountNano, currency: intent.currency },
+      };
+    case 'REFUSED':
+    case 'EXPIRED':
+    case 'VOIDED':
+      return { status: granted.status };
+  }
+}
+
+function isWithoutUsage(event: UsageCompleted): boolean {
+  const { inputTokens, outputTokens, meters } = event.usage;
+  return inputTokens === 0 && outputTokens === 0 && Object.values(meters ?? {}).every((quantity) => quantity === 0);
+}
+
+function usageOf(
+  event: UsageEvent,
+  pricing: EventPricing,
+  tokens: { inputTokens: number; outputTokens: number },
+): EntryUsage {
+  return {
+    inputTokens: tokens.inputTokens,
+    outputTokens: tokens.outputTokens,
+    inputPrice: pricing.inputPer1k === undefined ? null : canonicalPrice(pricing.inputPer1k),
+    outputPrice: pricing.outputPer1k === undefined ? null : canonicalPrice(pricing.outputPer1k),
+    meters: event.kind === 'completed' ? metersOf(event, pricing) : null,
+    priceVersion: pricing.priceVersion ?? null,
+    provider: event.provider,
+    model: event.model,
+    apiKeyId: event.apiKeyId ?? null,
+    presetItemId: event.presetItemId ?? null,
+    stream: event.stream,
+    outcome: event.kind === 'completed' ? event.outcome : null,
+    allowNegative: event.kind === 'completed' ? event.allowNegative : null,
+  };
+}
+
+function metersOf(event: UsageCompleted, pricing: EventPricing): EntryMeters | null {
+  if (event.usage.meters === undefined) return null;
+  const meters: [string, { quantity: number; price: string }][] = [];
+  for (const [meter, quantity] of Object.entries(event.usage.meters)) {
+    if (quantity === 0) continue;
+    meters.push([meter, { quantity, price: canonicalPrice(pricing.meters?.[meter] ?? '0') }]);
+  }
+  return meters.length === 0 ? null : Object.fromEntries(meters);
+}
+
+/** Names, in wire terms, the fields in which a second completion differs from the charge; identity and time do not count. */
+export function differingFields(
+  charged: ChargeContent,
+  again: EntryUsage & { amountNano: AmountNano | null; currency: string },
+): string[] {
+  const comparisons: [string, boolean][] = [
+    ['usage.input_tokens', charged.inputTokens === again.inputTokens],
+    ['usage.output_tokens', charged.outputTokens === again.outputTokens],
+    ['usage.meters', canonicalMeters(charged.meters) === canonicalMeters(again.meters)],
+    ['pricing.input_per_1k', samePrice(charged.inputPrice, again.inputPrice)],
+    ['pricing.output_per_1k', samePrice(charged.outputPrice, again.outputPrice)],
+    ['pricing.currency', charged.currency === again.currency],
+    ['pricing.price_version', charged.priceVersion === again.priceVersion],
+    ['provider', charged.provider === again.provider],
+    ['model', charged.model === again.model],
+    ['outcome', charged.outcome === again.outcome],
+    ['cost', again.amountNano === null || charged.amountNano === again.amountNano],
+  ];
+  return comparisons.filter(([, same]) => !same).map(([field]) => field);
+}

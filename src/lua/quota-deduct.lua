@@ -1,0 +1,68 @@
+-- Purpose: decides, for many tenants of one bucket, a vector of changes each, and puts the granted ones in flight.
+-- KEYS: per tenant its quota hash and its in-flight hash; all in one hash slot, no tenant twice.
+-- ARGV: the time in ms; then per tenant the ledger's seq of the tenant and the count of its items, and per item
+--   TRACE:PHASE, then AVAIL|REQUESTS|DAY as it is stored (the signed change of the available amount in nano-units, of the
+--   request count -1, 0 or 1, the UTC day of its windows YYYY-MM-DD), then two 0/1 flags: check balance, check quotas.
+-- Replies: one string per tenant, in order. `unhydrated`: it has no quota hash. `ahead:VERSION`: the hash knows more than
+--   the ledger, which was restored. Else the codes of quota-rule.lua, one per item, joined by a blank.
+-- Unchanged on refusal: a refused item leaves no trace; an unhydrated or ahead tenant is not written; malformed arguments or
+--   a malformed hash fail the whole call with nothing written, since all tenants are checked before the first write.
+-- Idempotent: an item in flight is answered `a` and never checked or counted again.
+-- Cost: two HMGET and one HSET per tenant with a granted item; O(N) in the items of the call, never in those in flight.
+
+local ARGUMENTS_PER_ITEM = 3
+
+-- Reads the items of one tenant, and the fields that deciding them needs.
+local function items_read(first, count)
+  local items, fields, known = {}, {}, {}
+  for index = 1, count do
+    local at = first + (index - 1) * ARGUMENTS_PER_ITEM
+    local field = ARGV[at]
+    if not field or not is_item_field(field) then error('an item needs a field TRACE:PHASE') end
+    local item = item_read(ARGV[at + 1], ARGV[at + 2])
+    item.field = field
+    items[index] = item
+    fields[#fields + 1] = field
+    if item.requests ~= 0 then known[item.windows] = true end
+  end
+  for windows in pairs(known) do
+    fields[#fields + 1] = windows.day_field
+    fields[#fields + 1] = windows.month_field
+  end
+  return items, fields
+end
+
+-- Decides the items of one tenant; returns its reply, and its overlay when there may be something to write.
+local function tenant_decide(quota_key, inflight_key, ledger_seq, items, fields, now_ms)
+  local position = position_read(quota_key)
+  if not position then return 'unhydrated' end
+  if position.version > ledger_seq then return string.format('ahead:%.0f', position.version) end
+  local overlay = overlay_open(inflight_key, fields)
+  local codes = {}
+  for index, item in ipairs(items) do
+    codes[index] = decide_item(position, overlay, item.field, item, now_ms)
+  end
+  return table.concat(codes, ' '), overlay
+end
+
+-- checks
+local now_ms = ARGV[1]
+if not string.find(now_ms or '', '^%d+$') then error('the time is no integer of milliseconds') end
+if #KEYS == 0 or #KEYS % 2 ~= 0 then error('keys come in pairs of quota and in-flight') end
+local replies, overlays, seen, at = {}, {}, {}, 2
+for pair = 1, #KEYS, 2 do
+  local ledger_seq, count = tonumber(ARGV[at]), tonumber(ARGV[at + 1])
+  if not ledger_seq or not count then error('a tenant needs the seq of its ledger and a count of items') end
+  if seen[KEYS[pair]] then error('a tenant is named twice: ' .. KEYS[pair]) end
+  seen[KEYS[pair]] = true
+  local items, fields = items_read(at + 2, count)
+  local reply, overlay = tenant_decide(KEYS[pair], KEYS[pair + 1], ledger_seq, items, fields, now_ms)
+  replies[#replies + 1] = reply
+  overlays[#overlays + 1] = overlay
+  at = at + 2 + count * ARGUMENTS_PER_ITEM
+end
+if at ~= #ARGV + 1 then error('the count of arguments does not match the counts of items') end
+
+-- writes
+for _, overlay in ipairs(overlays) do overlay_write(overlay) end
+return replies

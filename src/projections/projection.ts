@@ -1,0 +1,133 @@
+/**
+ * Owns: the projection: (ledger, version in the hash) → the quota hash, and the in-flight items the ledger now contains.
+ * One function for live projection, hydration of a missing hash, and recovery from a stale or restored store.
+ *
+ *  1. Read the version v of each hash (null: missing).
+ *  2. Read each account at seq N, and the steps of its traces in (v, N], in one snapshot.
+ *  3. Where (v, N] is unknown or too long (missing, ahead, far behind): read the items now in flight instead, and which
+ *     steps of their traces are recorded up to N. The ledger is append-only, so a later look-up gives the same answer;
+ *     and an item whose entry is at or below N was in flight before N was read, so none is missed.
+ *  4. Run the project script: if the version is still v, set the fields and N, and drop those items.
+ *
+ * A crash between any two steps leaves the hash as it was; nothing is remembered outside Redis and the ledger.
+ * Does not own: when to project (projector.ts).
+ */
+import type { EntryStatus } from '../ledger/entry.js';
+import type { AccountProgress, LedgerReader, TraceStep } from '../ledger/ledger-reader.js';
+import { traceKey } from '../ledger/ledger-store.js';
+import type { Phase } from '../ledger/trace.js';
+import type { DropSpec, QuotaScripts, TenantProjection } from '../lua/quota-scripts.js';
+import type { Logger } from '../runtime/logger.js';
+import { quotaHashOf } from './quota-hash-of.js';
+
+/** What projections are made from. */
+export interface ProjectionPorts {
+  readonly reader: LedgerReader;
+  readonly scripts: QuotaScripts;
+  readonly logger: Logger;
+}
+
+/** What became of the tenants of one run. */
+export interface ProjectionResult {
+  readonly projected: number;
+  /** Hashes that were already at the ledger's seq. */
+  readonly current: number;
+  /** Tenants whose hash changed meanwhile, or whose ledger has moved on: to be projected again. */
+  readonly again: readonly string[];
+  /** Tenants whose hash was ahead of the ledger: an alarm. */
+  readonly ahead: readonly string[];
+}
+
+/** From which distance on the items in flight are read instead of the entries between. */
+const STEPS_MAX = 5_000;
+
+/** The phases whose deltas a recorded step makes obsolete. */
+const LANDED_PHASES: Readonly<Record<EntryStatus, readonly (Phase | 'all')[]>> = {
+  PENDING: ['p'],
+  REFUSED: ['p'],
+  VOIDED: ['p', 'v'],
+  EXPIRED: ['p', 'x'],
+  COMMITTED: ['all'],
+  FAILED: ['all'],
+};
+
+/** Projects tenants; `extraDrops` are further in-flight items to drop, by tenant. Throws REDIS_*, POSTGRES_*. */
+export async function projectTenants(
+  ports: ProjectionPorts,
+  tenantIds: readonly string[],
+  extraDrops: ReadonlyMap<string, readonly DropSpec[]> = new Map(),
+): Promise<ProjectionResult> {
+  const versions = await versionsOf(ports, tenantIds);
+  const progress = await ports.reader.readProgress(
+    tenantIds.map((tenantId) => ({ tenantId, sinceSeq: versions.get(tenantId) ?? Number.MAX_SAFE_INTEGER })),
+    STEPS_MAX,
+  );
+  const isStale = ({ account }: AccountProgress): boolean =>
+    versions.get(account.tenantId) !== account.seq || extraDrops.has(account.tenantId);
+  const stale = progress.filter(isStale);
+  const landed = await landedInFlight(ports, stale.filter((each) => needsInFlight(each, versions)));
+  const projections = stale.map(({ account, steps }): TenantProjection => ({
+    tenantId: account.tenantId,
+    expectedVersion: versions.get(account.tenantId) ?? null,
+    onlyIfNoInflight: false,
+    hash: quotaHashOf(account),
+    drop: [...(landed.get(account.tenantId) ?? dropsOf(steps)), ...(extraDrops.get(account.tenantId) ?? [])],
+  }));
+  const ahead = stale.filter((each) => (versions.get(each.account.tenantId) ?? -1) > each.account.seq);
+  alarmAhead(ports.logger, ahead, versions);
+  const replies = projections.length === 0 ? [] : await ports.scripts.project(projections);
+  const again = projections.filter((_projection, index) => replies[index]?.kind !== 'projected');
+  return {
+    projected: projections.length - again.length,
+    current: progress.length - stale.length,
+    again: again.map(({ tenantId }) => tenantId),
+    ahead: ahead.map(({ account }) => account.tenantId),
+  };
+}
+
+type Versions = ReadonlyMap<string, number | null>;
+
+async function versionsOf({ scripts }: ProjectionPorts, tenantIds: readonly string[]): Promise<Versions> {
+  const versions = await scripts.versions(tenantIds);
+  return new Map(tenantIds.map((tenantId, index) => [tenantId, versions[index] ?? null]));
+}
+
+function needsInFlight({ account, steps }: AccountProgress, versions: Versions): boolean {
+  const version = versions.get(account.tenantId) ?? null;
+  return version === null || version > account.seq || steps.length === STEPS_MAX;
+}
+
+/** Step 3: the in-flight items of each tenant that its ledger at its seq contains. */
+async function landedInFlight(
+  { reader, scripts }: ProjectionPorts,
+  tenants: readonly AccountProgress[],
+): Promise<ReadonlyMap<string, DropSpec[]>> {
+  if (tenants.length === 0) return new Map();
+  const seqs = new Map(tenants.map(({ account }) => [account.tenantId, account.seq]));
+  const tenantIds = [...seqs.keys()];
+  const inFlight = await scripts.readInflight(tenantIds);
+  const traces = tenantIds.flatMap((tenantId, index) =>
+    (inFlight[index] ?? []).map(({ traceId }) => ({ tenantId, traceId })),
+  );
+  const drops = new Map<string, DropSpec[]>(tenantIds.map((tenantId) => [tenantId, []]));
+  if (traces.length === 0) return drops;
+  const distinct = [...new Map(traces.map((trace) => [traceKey(trace), trace])).values()];
+  const steps = await reader.readSteps(distinct);
+  for (const step of steps) {
+    if (step.seq > (seqs.get(step.tenantId) ?? 0)) continue;
+    drops.get(step.tenantId)?.push(...dropsOf([step]));
+  }
+  return drops;
+}
+
+/** What recorded steps make obsolete in flight, each item named once. */
+export function dropsOf(steps: readonly TraceStep[]): DropSpec[] {
+  return steps.flatMap(({ traceId, status }) => LANDED_PHASES[status].map((phase) => ({ traceId, phase })));
+}
+
+function alarmAhead(logger: Logger, ahead: readonly AccountProgress[], versions: Versions): void {
+  for (const { account } of ahead) {
+    const facts = { tenantId: account.tenantId, version: versions.get(account.tenantId), seq: account.seq };
+    logger.error(facts, 'quota hash is ahead of its ledger (was the database restored?): hydrating it anew');
+  }
+}

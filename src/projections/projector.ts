@@ -1,0 +1,176 @@
+/**
+ * Owns: when tenants are projected: soon after their ledger moved, many per run, a hot tenant once per run.
+ * Does not own: the projection itself (projection.ts), who tells it what moved (batch-tail.ts, the charge protocol).
+ * Invariants: one run at a time; a tenant marked during a run is projected in the next; when Redis or PostgreSQL fails
+ * the tenants stay marked and the run is repeated; the marks are bounded, and beyond the bound a sweep finds the rest.
+ */
+import { isTollbookError, TollbookError } from '../runtime/errors.js';
+import type { DropSpec } from '../lua/quota-scripts.js';
+import { type ProjectionPorts, projectTenants } from './projection.js';
+
+/** What has been done since the start. */
+export interface ProjectorStats {
+  readonly projected: number;
+  readonly failures: number;
+  readonly ahead: number;
+  /** Tenants marked and not yet projected. */
+  readonly waiting: number;
+}
+
+/** The projector's settings. */
+export interface ProjectorOptions extends ProjectionPorts {
+  /** Called once when an error comes that no retry mends. */
+  readonly onFatal: (error: TollbookError) => void;
+}
+
+/** Tenants in one run: one SQL statement and one pipeline of script calls. */
+const RUN_TENANTS_MAX = 500;
+/** Marks kept at most; a tenant name is about 100 bytes here, so about 10 MB. */
+const MARKS_MAX = 100_000;
+const RETRY_AFTER_MS = 250;
+const SWEEP_PAGE = 1_000;
+
+/** Keeps quota hashes equal to the ledger. */
+export class Projector {
+  readonly #options: ProjectorOptions;
+  readonly #marked = new Set<string>();
+  readonly #idleWaiters: (() => void)[] = [];
+  #running = false;
+  #stopped = false;
+  #needsSweep = false;
+  #retryTimer: NodeJS.Timeout | undefined;
+  #projected = 0;
+  #failures = 0;
+  #ahead = 0;
+  #isAway = false;
+
+  constructor(options: ProjectorOptions) {
+    this.#options = options;
+  }
+
+  /** Marks tenants whose ledger moved, and sees to it that they are projected soon. Never throws. */
+  mark(tenantIds: readonly string[]): void {
+    for (const tenantId of tenantIds) this.#marked.add(tenantId);
+    if (this.#marked.size > MARKS_MAX) {
+      this.#marked.clear();
+      this.#needsSweep = true;
+    }
+    this.#schedule();
+  }
+
+  /** What has been done since the start. */
+  stats(): ProjectorStats {
+    const [projected, failures, ahead] = [this.#projected, this.#failures, this.#ahead];
+    return { projected, failures, ahead, waiting: this.#marked.size };
+  }
+
+  /** Marks every tenant whose hash is not at its ledger's seq. Throws REDIS_*, POSTGRES_*. */
+  async sweep(): Promise<number> {
+    const { reader, scripts } = this.#options;
+    let found = 0;
+    for (let after = ''; ; ) {
+      const page = await reader.pageAccounts(after, SWEEP_PAGE);
+      const versions = await scripts.versions(page.map(({ tenantId }) => tenantId));
+      const stale = page.filter(({ seq }, index) => versions[index] !== seq);
+      found += stale.length;
+      this.mark(stale.map(({ tenantId }) => tenantId));
+      const last = page[page.length - 1];
+      if (last === undefined || page.length < SWEEP_PAGE || this.#stopped) return found;
+      after = last.tenantId;
+      await this.idle();
+    }
+  }
+
+  /** Drops in-flight items that will never reach the ledger, projecting their tenants on the way. */
+  async drop(drops: ReadonlyMap<string, readonly DropSpec[]>): Promise<void> {
+    const result = await projectTenants(this.#options, [...drops.keys()], drops);
+    this.mark(result.again);
+  }
+
+  /** Resolves when nothing is marked and no run is under way, or the projector has stopped. */
+  async idle(): Promise<void> {
+    if (this.#stopped || (!this.#running && this.#marked.size === 0)) return;
+    await new Promise<void>((resolve) => this.#idleWaiters.push(resolve));
+  }
+
+  /** Projects what is marked, as far as it can be done at once, and stops. */
+  async stop(): Promise<void> {
+    if (!this.#isAway) await this.idle();
+    this.#stopped = true;
+    clearTimeout(this.#retryTimer);
+    this.#wakeIdle();
+  }
+
+  #schedule(): void {
+    if (this.#running || this.#stopped || this.#retryTimer !== undefined) return;
+    if (this.#marked.size === 0 && !this.#needsSweep) {
+      this.#wakeIdle();
+      return;
+    }
+    this.#running = true;
+    void this.#run().then((delayMs) => {
+      this.#running = false;
+      if (delayMs === 0) this.#schedule();
+      else this.#scheduleLater(delayMs);
+    });
+  }
+
+  #scheduleLater(delayMs: number): void {
+    if (this.#stopped) return;
+    this.#retryTimer = setTimeout(() => {
+      this.#retryTimer = undefined;
+      this.#schedule();
+    }, delayMs);
+  }
+
+  /** One run; returns how long to wait before the next, in milliseconds. Never rejects. */
+  async #run(): Promise<number> {
+    const tenantIds = takeFrom(this.#marked, RUN_TENANTS_MAX);
+    try {
+      if (tenantIds.length > 0) {
+        const result = await projectTenants(this.#options, tenantIds);
+        this.#projected += result.projected;
+        this.#ahead += result.ahead.length;
+        for (const tenantId of result.again) this.#marked.add(tenantId);
+      } else if (this.#needsSweep) {
+        this.#needsSweep = false;
+        void this.sweep().catch(() => void (this.#needsSweep = true));
+      }
+      if (this.#isAway) this.#options.logger.info('projection goes on');
+      this.#isAway = false;
+      return 0;
+    } catch (error) {
+      for (const tenantId of tenantIds) this.#marked.add(tenantId);
+      this.#noteFailure(error);
+      return RETRY_AFTER_MS;
+    }
+  }
+
+  #noteFailure(error: unknown): void {
+    this.#failures += 1;
+    if (!isTollbookError(error) || error.disposition === 'halt') {
+      this.#stopped = true;
+      this.#options.onFatal(
+        isTollbookError(error) ? error : new TollbookError('INVARIANT_BROKEN', 'projecting failed unexpectedly', { cause: error }),
+      );
+      return;
+    }
+    if (!this.#isAway) this.#options.logger.warn({ err: error }, 'projection waits');
+    this.#isAway = true;
+  }
+
+  #wakeIdle(): void {
+    for (const wake of this.#idleWaiters.splice(0)) wake();
+  }
+}
+
+/** Takes up to `max` members out of a set, oldest mark first. */
+function takeFrom(marked: Set<string>, max: number): string[] {
+  const taken: string[] = [];
+  for (const tenantId of marked) {
+    if (taken.length === max) break;
+    taken.push(tenantId);
+    marked.delete(tenantId);
+  }
+  return taken;
+}

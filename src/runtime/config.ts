@@ -1,0 +1,178 @@
+/**
+ * Owns: the settings of every process: read from the environment once, validated together, frozen, passed down.
+ * Does not own: command-line options.
+ * Invariants: all problems are reported at once, each naming its environment variable, the value found and what is
+ * allowed; KAFKA_BROKERS, DATABASE_URL and REDIS_URL fall back to the local stack when it is up.
+ */
+import 'reflect-metadata';
+import { IsIn, IsInt, IsOptional, Matches, Max, MaxLength, Min, MinLength, validateSync } from 'class-validator';
+import { discoverStack } from '../stack/discover.js';
+import { TollbookError } from './errors.js';
+
+const NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$/;
+const DECIMAL = /^\d{1,9}(\.\d{1,9})?$/;
+const MINUTE_MS = 60_000;
+
+/** The settings. Times in milliseconds, sizes in bytes, amounts as decimal strings of currency units. */
+export class Config {
+  /** Comma-separated `host:port`. */
+  @Matches(/^[^\s,:]+:\d+(,[^\s,:]+:\d+)*$/, { message: 'must be a comma-separated list of host:port' })
+  kafkaBrokers!: string;
+
+  @Matches(/^postgres(ql)?:\/\//, { message: 'must start with postgres:// or postgresql://' })
+  databaseUrl!: string;
+
+  /** Connection of the owner of the tables, for migrations; the same as databaseUrl unless set. */
+  @Matches(/^postgres(ql)?:\/\//, { message: 'must start with postgres:// or postgresql://' })
+  databaseOwnerUrl!: string;
+
+  @Matches(/^rediss?:\/\//, { message: 'must start with redis:// or rediss://' })
+  redisUrl!: string;
+
+  /** The role that writes the ledger; empty when DATABASE_URL already logs in as a role without more rights. */
+  @Matches(/^([a-z_][a-z0-9_]{0,62})?$/, { message: 'must be a role name or empty' })
+  databaseRole!: string;
+
+  @Matches(NAME, { message: 'must be a topic name' })
+  topicPending!: string;
+
+  @Matches(NAME, { message: 'must be a topic name' })
+  topicCompleted!: string;
+
+  @Matches(NAME, { message: 'must be a consumer group name' })
+  consumerGroup!: string;
+
+  @MinLength(1)
+  @MaxLength(64)
+  @Matches(/^[A-Za-z0-9._-]+$/, { message: 'may hold letters, digits, dots, underscores and hyphens' })
+  redisPrefix!: string;
+
+  /** Most messages charged in one database transaction. */
+  @IsInt()
+  @Min(1)
+  @Max(10_000)
+  chunkMessagesMax!: number;
+
+  @IsInt()
+  @Min(1)
+  @Max(64)
+  partitionsConcurrent!: number;
+
+  /** Longest wait of a chunk for Redis, before PostgreSQL decides. */
+  @IsInt()
+  @Min(5)
+  @Max(10_000)
+  redisDeadlineMs!: number;
+
+  @IsInt()
+  @Min(1024)
+  @Max(15 * 1024 * 1024)
+  eventBytesMax!: number;
+
+  @IsInt()
+  @Min(MINUTE_MS)
+  eventAgeMaxMs!: number;
+
+  @IsInt()
+  @Min(1000)
+  holdTtlMs!: number;
+
+  /** How long Redis keeps an in-flight item that never reached the ledger. */
+  @IsInt()
+  @Min(1000)
+  inflightTtlMs!: number;
+
+  @Matches(/^[A-Z]{3,8}$/, { message: 'must be 3 to 8 capital letters, such as USD' })
+  defaultCurrency!: string;
+
+  @Matches(DECIMAL, { message: 'must be a non-negative decimal such as 0 or 25.50' })
+  defaultCreditLimit!: string;
+
+  /** Requests per day for new accounts; undefined means unlimited. */
+  @IsOptional()
+  @IsInt()
+  @Min(0)
+  defaultDailyQuota?: number;
+
+  @IsOptional()
+  @IsInt()
+  @Min(0)
+  defaultMonthlyQuota?: number;
+
+  @IsIn(['estimate', 'none'])
+  defaultHoldPolicy!: 'estimate' | 'none';
+
+  @IsIn(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'])
+  logLevel!: string;
+}
+
+interface Setting {
+  readonly env: string;
+  readonly fallback: string;
+  readonly kind: 'text' | 'integer' | 'quota';
+}
+
+/** Every setting with its environment variable and default; an empty default means it must be set or found. */
+export const SETTINGS: Readonly<Record<keyof Config, Setting>> = {
+  kafkaBrokers: { env: 'KAFKA_BROKERS', fallback: '', kind: 'text' },
+  databaseUrl: { env: 'DATABASE_URL', fallback: '', kind: 'text' },
+  databaseOwnerUrl: { env: 'DATABASE_OWNER_URL', fallback: '', kind: 'text' },
+  redisUrl: { env: 'REDIS_URL', fallback: '', kind: 'text' },
+  databaseRole: { env: 'TOLLBOOK_DATABASE_ROLE', fallback: 'tollbook_app', kind: 'text' },
+  topicPending: { env: 'TOLLBOOK_TOPIC_PENDING', fallback: 'usage.pending', kind: 'text' },
+  topicCompleted: { env: 'TOLLBOOK_TOPIC_COMPLETED', fallback: 'usage.completed', kind: 'text' },
+  consumerGroup: { env: 'TOLLBOOK_CONSUMER_GROUP', fallback: 'tollbook-ledger', kind: 'text' },
+  redisPrefix: { env: 'TOLLBOOK_REDIS_PREFIX', fallback: 'tollbook', kind: 'text' },
+  chunkMessagesMax: { env: 'TOLLBOOK_CHUNK_MESSAGES_MAX', fallback: '2000', kind: 'integer' },
+  partitionsConcurrent: { env: 'TOLLBOOK_PARTITIONS_CONCURRENT', fallback: '4', kind: 'integer' },
+  redisDeadlineMs: { env: 'TOLLBOOK_REDIS_DEADLINE_MS', fallback: '250', kind: 'integer' },
+  eventBytesMax: { env: 'TOLLBOOK_EVENT_BYTES_MAX', fallback: String(256 * 1024), kind: 'integer' },
+  eventAgeMaxMs: { env: 'TOLLBOOK_EVENT_AGE_MAX_MS', fallback: String(45 * 24 * 60 * MINUTE_MS), kind: 'integer' },
+  holdTtlMs: { env: 'TOLLBOOK_HOLD_TTL_MS', fallback: String(15 * MINUTE_MS), kind: 'integer' },
+  inflightTtlMs: { env: 'TOLLBOOK_INFLIGHT_TTL_MS', fallback: String(15 * MINUTE_MS), kind: 'integer' },
+  defaultCurrency: { env: 'TOLLBOOK_DEFAULT_CURRENCY', fallback: 'USD', kind: 'text' },
+  defaultCreditLimit: { env: 'TOLLBOOK_DEFAULT_CREDIT_LIMIT', fallback: '0', kind: 'text' },
+  defaultDailyQuota: { env: 'TOLLBOOK_DEFAULT_DAILY_QUOTA', fallback: 'unlimited', kind: 'quota' },
+  defaultMonthlyQuota: { env: 'TOLLBOOK_DEFAULT_MONTHLY_QUOTA', fallback: 'unlimited', kind: 'quota' },
+  defaultHoldPolicy: { env: 'TOLLBOOK_DEFAULT_HOLD_POLICY', fallback: 'estimate', kind: 'text' },
+  logLevel: { env: 'TOLLBOOK_LOG_LEVEL', fallback: 'info', kind: 'text' },
+};
+
+/** Environment variables by name; an empty value counts as unset. */
+export type Environment = Readonly<Record<string, string | undefined>>;
+
+/**
+ * Reads and validates the settings.
+ * Throws CONFIG_INVALID that lists every problem with its variable, the value found and what is allowed.
+ */
+export function loadConfig(environment: Environment = process.env): Readonly<Config> {
+  const stack = discoverStack();
+  const config = new Config();
+  for (const [property, setting] of Object.entries(SETTINGS) as [keyof Config, Setting][]) {
+    const found = environment[setting.env] || stack?.[setting.env as keyof typeof stack] || setting.fallback;
+    Object.assign(config, { [property]: parseSetting(found, setting.kind) });
+  }
+  config.databaseOwnerUrl ||= config.databaseUrl;
+  const problems = validateSync(config).map((problem) => {
+    const { env } = SETTINGS[problem.property as keyof Config];
+    const allowed = Object.values(problem.constraints ?? {}).join(', ');
+    return `${env} is ${describe(problem.value, env)}: ${allowed.replaceAll(problem.property, 'it')}`;
+  });
+  if (problems.length > 0) {
+    throw new TollbookError('CONFIG_INVALID', `${problems.length} setting(s) are invalid:\n  ${problems.join('\n  ')}`, {
+      context: { problems },
+    });
+  }
+  return Object.freeze(config);
+}
+
+function parseSetting(found: string, kind: Setting['kind']): string | number | undefined {
+  if (kind === 'text') return found;
+  if (kind === 'quota' && found === 'unlimited') return undefined;
+  return /^-?\d+$/.test(found) ? Number(found) : Number.NaN;
+}
+
+function describe(value: unknown, env: string): string {
+  if (value === '' || value === undefined) return 'not set (and no local stack is up)';
+  return env.endsWith('_URL') ? 'malformed' : JSON.stringify(value);
+}

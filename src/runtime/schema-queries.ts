@@ -1,0 +1,119 @@
+/**
+ * Owns: the catalog queries behind the schema dump, one per kind of line.
+ * Invariants: each returns rows of `object` (which paragraph), `part` (0 is its head), `place` (order within the part)
+ * and `line`; only the current schema is described; nothing that differs between PostgreSQL 16 and 18 is read (not-null
+ * constraints have catalog rows only from 18 on and are told with the column; the owner's own rights grew in 17).
+ */
+
+/** Part numbers, in the order in which a paragraph tells them. */
+const PART = { comment: 1, column: 2, constraint: 3, index: 4, trigger: 5, privilege: 6 } as const;
+
+const HERE = 'current_schema()::regnamespace';
+
+function ownerOf(column: string): string {
+  return `CASE WHEN ${column} = current_user::regrole THEN '{owner}' ELSE pg_get_userbyid(${column}) END`;
+}
+
+/** Lines "privilege ROLE: RIGHT, …"; the source gives object, owner, acl, and a suffix such as a column. */
+function privileges(source: string): string {
+  return `
+    SELECT o.object, ${PART.privilege} AS part, '' AS place,
+      format('privilege %s: %s', CASE r.grantee WHEN 0 THEN 'PUBLIC' ELSE pg_get_userbyid(r.grantee) END,
+        string_agg(r.privilege_type || CASE WHEN r.is_grantable THEN ' WITH GRANT OPTION' ELSE '' END, ', '
+          ORDER BY r.privilege_type)) || o.suffix AS line
+    FROM (${source}) AS o CROSS JOIN LATERAL aclexplode(o.acl) AS r
+    WHERE r.grantee <> o.owner
+    GROUP BY o.object, o.suffix, r.grantee`;
+}
+
+function comment(object: string, text: string, from: string): string {
+  return `
+    SELECT ${object} AS object, ${PART.comment} AS part, '' AS place, 'comment: ' || ${text} AS line
+    FROM ${from} AND ${text} IS NOT NULL`;
+}
+
+const TYPES_HERE = `pg_type t WHERE t.typnamespace = ${HERE} AND t.typtype IN ('e', 'd', 'r')`;
+const TYPES = [
+  `SELECT t.typname AS object, 0 AS part, '' AS place,
+     CASE t.typtype
+       WHEN 'e' THEN format('TYPE %I ENUM (%s)', t.typname, (SELECT string_agg(quote_literal(e.enumlabel), ', '
+         ORDER BY e.enumsortorder) FROM pg_enum e WHERE e.enumtypid = t.oid))
+       WHEN 'd' THEN format('DOMAIN %I %s', t.typname, format_type(t.typbasetype, t.typtypmod))
+         || CASE WHEN t.typnotnull THEN ' NOT NULL' ELSE '' END || coalesce(' DEFAULT ' || t.typdefault, '')
+       ELSE format('TYPE %I RANGE', t.typname)
+     END || ' OWNER ' || ${ownerOf('t.typowner')} AS line
+   FROM ${TYPES_HERE}`,
+  `SELECT t.typname AS object, ${PART.constraint} AS part, c.conname AS place,
+     format('constraint %I %s', c.conname, pg_get_constraintdef(c.oid)) AS line
+   FROM pg_constraint c JOIN pg_type t ON t.oid = c.contypid WHERE t.typnamespace = ${HERE} AND c.contype = 'c'`,
+  comment('t.typname', `obj_description(t.oid, 'pg_type')`, TYPES_HERE),
+  privileges(`SELECT t.typname AS object, t.typowner AS owner, coalesce(t.typacl, acldefault('T', t.typowner)) AS acl, '' AS suffix
+    FROM ${TYPES_HERE}`),
+];
+
+const SEQUENCES_HERE = `pg_class c WHERE c.relnamespace = ${HERE} AND c.relkind = 'S'`;
+const SEQUENCES = [
+  `SELECT c.relname AS object, 0 AS part, '' AS place,
+     format('SEQUENCE %I %s START %s INCREMENT %s MINVALUE %s MAXVALUE %s CACHE %s', c.relname,
+       format_type(s.seqtypid, NULL), s.seqstart, s.seqincrement, s.seqmin, s.seqmax, s.seqcache)
+     || CASE WHEN s.seqcycle THEN ' CYCLE' ELSE '' END || ' OWNER ' || ${ownerOf('c.relowner')} AS line
+   FROM pg_sequence s JOIN pg_class c ON c.oid = s.seqrelid WHERE c.relnamespace = ${HERE}`,
+  comment('c.relname', `obj_description(c.oid, 'pg_class')`, SEQUENCES_HERE),
+  privileges(`SELECT c.relname AS object, c.relowner AS owner, c.relacl AS acl, '' AS suffix FROM ${SEQUENCES_HERE}`),
+];
+
+const TABLES_HERE = `pg_class c WHERE c.relnamespace = ${HERE} AND c.relkind IN ('r', 'p', 'f', 'v', 'm')`;
+const TABLES = [
+  `SELECT c.relname AS object, 0 AS part, '' AS place,
+     CASE c.relkind WHEN 'r' THEN 'TABLE' WHEN 'p' THEN 'PARTITIONED TABLE' WHEN 'f' THEN 'FOREIGN TABLE'
+       WHEN 'v' THEN 'VIEW' ELSE 'MATERIALIZED VIEW' END
+     || format(' %I', c.relname) || CASE c.relpersistence WHEN 'u' THEN ' UNLOGGED' ELSE '' END
+     || coalesce(' WITH (' || array_to_string(c.reloptions, ', ') || ')', '')
+     || CASE WHEN c.relrowsecurity THEN ' ROW LEVEL SECURITY' ELSE '' END || ' OWNER ' || ${ownerOf('c.relowner')}
+     || coalesce(E'\\n' || pg_get_viewdef(CASE WHEN c.relkind IN ('v', 'm') THEN c.oid END), '') AS line
+   FROM ${TABLES_HERE}`,
+  comment('c.relname', `obj_description(c.oid, 'pg_class')`, TABLES_HERE),
+  `SELECT c.relname AS object, ${PART.column} AS part, lpad(a.attnum::text, 5, '0') AS place,
+     format('column %I %s', a.attname, format_type(a.atttypid, a.atttypmod))
+     || CASE WHEN a.attcollation NOT IN (0, t.typcollation) THEN ' COLLATE ' || a.attcollation::regcollation ELSE '' END
+     || CASE WHEN a.attnotnull THEN ' NOT NULL' ELSE '' END
+     || CASE a.attidentity WHEN 'a' THEN ' GENERATED ALWAYS AS IDENTITY' WHEN 'd' THEN ' GENERATED BY DEFAULT AS IDENTITY'
+        ELSE '' END
+     || CASE WHEN d.oid IS NULL THEN '' WHEN a.attgenerated <> '' THEN ' GENERATED ' || pg_get_expr(d.adbin, d.adrelid)
+        ELSE ' DEFAULT ' || pg_get_expr(d.adbin, d.adrelid) END
+     || coalesce(E'\\ncomment: ' || col_description(c.oid, a.attnum), '') AS line
+   FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid JOIN pg_type t ON t.oid = a.atttypid
+     LEFT JOIN pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
+   WHERE c.relnamespace = ${HERE} AND c.relkind IN ('r', 'p', 'f', 'v', 'm') AND a.attnum > 0 AND NOT a.attisdropped`,
+  `SELECT c.relname AS object, ${PART.constraint} AS part, k.conname AS place,
+     format('constraint %I %s', k.conname, pg_get_constraintdef(k.oid)) AS line
+   FROM pg_constraint k JOIN pg_class c ON c.oid = k.conrelid
+   WHERE c.relnamespace = ${HERE} AND k.contype IN ('c', 'f', 'p', 'u', 'x')`,
+  `SELECT c.relname AS object, ${PART.index} AS part, n.relname AS place,
+     'index ' || pg_get_indexdef(i.indexrelid) || CASE WHEN i.indisvalid THEN '' ELSE ' INVALID' END
+     || coalesce(E'\\ncomment: ' || obj_description(i.indexrelid, 'pg_class'), '') AS line
+   FROM pg_index i JOIN pg_class c ON c.oid = i.indrelid JOIN pg_class n ON n.oid = i.indexrelid
+   WHERE c.relnamespace = ${HERE}`,
+  `SELECT c.relname AS object, ${PART.trigger} AS part, g.tgname AS place,
+     'trigger ' || pg_get_triggerdef(g.oid)
+     || CASE g.tgenabled WHEN 'O' THEN '' WHEN 'D' THEN ' DISABLED' WHEN 'R' THEN ' ENABLED REPLICA'
+        ELSE ' ENABLED ALWAYS' END AS line
+   FROM pg_trigger g JOIN pg_class c ON c.oid = g.tgrelid WHERE c.relnamespace = ${HERE} AND NOT g.tgisinternal`,
+  privileges(`SELECT c.relname AS object, c.relowner AS owner, c.relacl AS acl, '' AS suffix FROM ${TABLES_HERE}`),
+  privileges(`SELECT c.relname AS object, c.relowner AS owner, a.attacl AS acl, format(' (%I)', a.attname) AS suffix
+    FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid WHERE c.relnamespace = ${HERE} AND a.attacl IS NOT NULL`),
+];
+
+const ROUTINES_HERE = `pg_proc p WHERE p.pronamespace = ${HERE} AND p.prokind IN ('f', 'p')`;
+const ROUTINE_NAME = `p.proname || '(' || pg_get_function_identity_arguments(p.oid) || ')'`;
+const ROUTINES = [
+  `SELECT ${ROUTINE_NAME} AS object, 0 AS part, '' AS place,
+     rtrim(pg_get_functiondef(p.oid), E'\\n') || E'\\nOWNER ' || ${ownerOf('p.proowner')} AS line
+   FROM ${ROUTINES_HERE}`,
+  comment(ROUTINE_NAME, `obj_description(p.oid, 'pg_proc')`, ROUTINES_HERE),
+  privileges(`SELECT ${ROUTINE_NAME} AS object, p.proowner AS owner, coalesce(p.proacl, acldefault('f', p.proowner)) AS acl,
+      '' AS suffix FROM ${ROUTINES_HERE}`),
+];
+
+/** The queries of the dump, one list per kind of object, in the order of the dump. */
+export const SCHEMA_QUERIES: readonly (readonly string[])[] = [TYPES, SEQUENCES, ROUTINES, TABLES];

@@ -1,0 +1,82 @@
+/** Owns: random valid usage events in their wire form, for property tests. */
+import fc from 'fast-check';
+import type { UsageKind } from '../../src/contract/dto-kinds.js';
+import type { WireObject } from '../../src/contract/found-value.js';
+
+const identifiers = fc.stringMatching(/^[A-Za-z0-9][A-Za-z0-9._:@/-]{0,127}$/);
+const labels = fc.stringMatching(/^[A-Za-z0-9][A-Za-z0-9._:@/+ -]{0,127}$/);
+const prices = fc.stringMatching(/^[0-9]{1,18}(\.[0-9]{1,30})?$/);
+const quantities = fc.oneof(fc.integer({ min: 0, max: 1e12 }), fc.constantFrom(0, -0, 1e12));
+const counters = fc.oneof(fc.integer({ min: 0, max: Number.MAX_SAFE_INTEGER }), fc.constant(Number.MAX_SAFE_INTEGER));
+const meterNames = fc.oneof(fc.stringMatching(/^[a-z][a-z0-9_]{0,62}$/), fc.constantFrom('constructor', 'cached'));
+const reasons = fc
+  .string({ unit: 'binary', minLength: 1, maxLength: 60 })
+  // eslint-disable-next-line no-control-regex
+  .filter((text) => /^[^\u0000-\u001f\u007f-\u009f\ud800-\udfff]{1,200}$/u.test(text));
+
+const instants = fc
+  .tuple(
+    fc.date({ min: new Date('2000-01-02T00:00:00Z'), max: new Date('2999-12-30T00:00:00Z'), noInvalidDate: true }),
+    fc.constantFrom('', '.5', '.25', '.123456789'),
+    fc.constantFrom('Z', '+00:00', '-00:00', '+05:30', '-11:45', '+14:00'),
+  )
+  .map(([date, decimals, offset]) => `${date.toISOString().slice(0, 19)}${decimals}${offset}`);
+
+const pricings = fc.record(
+  {
+    input_per_1k: prices,
+    output_per_1k: prices,
+    currency: fc.stringMatching(/^[A-Z]{3,8}$/),
+    meters: fc.dictionary(meterNames, prices, { maxKeys: 16 }),
+    price_version: labels,
+  },
+  { requiredKeys: ['currency'] },
+);
+
+const identity = {
+  schema_version: fc.constant(1),
+  event_id: identifiers,
+  trace_id: identifiers,
+  tenant_id: identifiers,
+  api_key_id: identifiers,
+  occurred_at: instants,
+  provider: labels,
+  model: labels,
+  preset_item_id: identifiers,
+  stream: fc.boolean(),
+  pricing: pricings,
+  producer: fc.record({ instance: identifiers, epoch: counters, seq: counters }),
+};
+
+const required = ['schema_version', 'event_id', 'trace_id', 'occurred_at', 'provider', 'model', 'stream'] as const;
+
+const pendings = fc.record(
+  {
+    ...identity,
+    estimate: fc.record({ input_tokens: quantities, max_output_tokens: quantities }, { requiredKeys: [] }),
+  },
+  { requiredKeys: [...required, 'estimate'] },
+);
+
+const completions = fc.record(
+  {
+    ...identity,
+    outcome: fc.constantFrom('succeeded', 'failed', 'cancelled'),
+    usage: fc.record(
+      {
+        input_tokens: quantities,
+        output_tokens: quantities,
+        meters: fc.dictionary(meterNames, quantities, { maxKeys: 16 }),
+      },
+      { requiredKeys: ['input_tokens', 'output_tokens'] },
+    ),
+    allow_negative: fc.boolean(),
+    skip_reason: reasons,
+  },
+  { requiredKeys: [...required, 'outcome', 'usage'] },
+);
+
+/** Generates valid wire events of a kind: optional fields come and go, values reach their bounds. */
+export function validWire(kind: UsageKind): fc.Arbitrary<WireObject> {
+  return kind === 'pending' ? pendings : completions;
+}

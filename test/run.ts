@@ -1,0 +1,149 @@
+/**
+ * Owns: `make test` after lint and build: brings up a stack of its own, runs mocha against it in a child process, and
+ * takes the stack down in every ending.
+ * Does not own: how mocha is set up (mocha-child.ts).
+ * Invariants: the last line is `N passed, N failed`; the exit code is 0 only when something passed and nothing failed.
+ */
+import { fork, type ChildProcess } from 'node:child_process';
+import path from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { parseArgs } from 'node:util';
+import { stackDown, stackUp } from '../src/stack/local-stack.js';
+import { countsFrom, type TestCounts } from './test-counts.js';
+
+/** In the order they run: what needs least comes first, what breaks servers on purpose last. */
+const SUITES = ['unit', 'property', 'contract', 'migration', 'integration', 'fault'] as const;
+const SUITES_WITHOUT_SERVERS: readonly string[] = ['unit'];
+const STACK_DIR = path.resolve('.tollbook', 'test-stack');
+/** Where the tests of the stack itself bring one up; known here, so that it goes down even if they are cut off. */
+const STACK_UNDER_TEST_DIR = path.resolve('.tollbook', 'stack-under-test');
+const CHILD_PATH = fileURLToPath(new URL('mocha-child.js', import.meta.url));
+const USAGE = `usage: node dist/test/run.js [--suite ${SUITES.join(',')}] [--grep TEXT] [--keep-stack]\n`;
+const LINGER_MS = 5000;
+
+interface RunOptions {
+  readonly suites: readonly string[];
+  readonly grep: string | undefined;
+  /** Keeps data before and servers after the run, for a fast second run. */
+  readonly keepStack: boolean;
+}
+
+interface Interruption {
+  signal: NodeJS.Signals | undefined;
+  child: ChildProcess | undefined;
+}
+
+const NOTHING_RAN: TestCounts = { passed: 0, failed: 0, skipped: 0 };
+const CRASHED: TestCounts = { passed: 0, failed: 1, skipped: 0 };
+
+function readOptions(): RunOptions | undefined {
+  const values = parseFlags();
+  if (values === undefined) return undefined;
+  const asked = values.suite?.split(',') ?? [...SUITES];
+  const suites = SUITES.filter((suite) => asked.includes(suite));
+  if (suites.length !== asked.length) return undefined;
+  return { suites, grep: values.grep, keepStack: values['keep-stack'] === true };
+}
+
+function parseFlags(): { suite?: string; grep?: string; 'keep-stack'?: boolean } | undefined {
+  try {
+    return parseArgs({
+      options: { suite: { type: 'string' }, grep: { type: 'string' }, 'keep-stack': { type: 'boolean' } },
+    }).values;
+  } catch (error) {
+    tell(error instanceof Error ? error.message : String(error));
+    return undefined;
+  }
+}
+
+function tell(line: string): void {
+  process.stderr.write(`${line}\n`);
+}
+
+/** Remembers the first signal and passes it on to mocha; the run then ends by its normal way, which stops the stack. */
+function watchSignals(): Interruption {
+  const interruption: Interruption = { signal: undefined, child: undefined };
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
+    process.on(signal, () => {
+      interruption.signal ??= signal;
+      if (interruption.child !== undefined) endGroup(interruption.child);
+    });
+  }
+  return interruption;
+}
+
+async function runWithStack(options: RunOptions, interruption: Interruption): Promise<TestCounts> {
+  const stack = { dir: STACK_DIR, report: tell };
+  try {
+    if (!options.keepStack) await stackDown({ ...stack, purge: true });
+    const { addresses } = await stackUp(stack);
+    const folders = { TOLLBOOK_STACK_DIR: STACK_DIR, TOLLBOOK_STACK_UNDER_TEST: STACK_UNDER_TEST_DIR };
+    return await runMocha(options, { ...addresses, ...folders }, interruption);
+  } finally {
+    await stackDown({ dir: STACK_UNDER_TEST_DIR, report: tell, purge: true });
+    if (!options.keepStack) await stackDown(stack);
+  }
+}
+
+function runMocha(
+  options: RunOptions,
+  settings: Readonly<Record<string, string>>,
+  interruption: Interruption,
+): Promise<TestCounts> {
+  if (interruption.signal !== undefined) return Promise.resolve(NOTHING_RAN);
+  const child = fork(CHILD_PATH, [JSON.stringify({ suites: options.suites, grep: options.grep })], {
+    env: { ...process.env, ...settings, NODE_ENV: 'test' },
+    execArgv: ['--enable-source-maps'],
+    stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
+    detached: true, // a process group of its own, so that what tests start can be ended with it
+  });
+  interruption.child = child;
+  return new Promise((resolve) => {
+    let counts: TestCounts | undefined;
+    child.on('message', (message) => {
+      counts = countsFrom(message);
+      setTimeout(() => endLingering(child), LINGER_MS).unref();
+    });
+    child.on('exit', () => {
+      endGroup(child);
+      resolve(counts ?? CRASHED);
+    });
+  });
+}
+
+function endLingering(child: ChildProcess): void {
+  if (child.exitCode !== null || child.signalCode !== null) return;
+  tell('the tests are done but their process did not end by itself: a test left a connection or a timer open');
+  endGroup(child);
+}
+
+/** Ends the mocha process and whatever the tests have started and not ended. */
+function endGroup(child: ChildProcess): void {
+  try {
+    if (child.pid !== undefined) process.kill(-child.pid, 'SIGKILL');
+  } catch {
+    return; // ESRCH: nothing of the group is left, which is the normal case
+  }
+}
+
+async function main(): Promise<void> {
+  const options = readOptions();
+  if (options === undefined) {
+    process.stderr.write(USAGE);
+    process.exitCode = 2;
+    return;
+  }
+  const interruption = watchSignals();
+  const serverless = options.suites.every((suite) => SUITES_WITHOUT_SERVERS.includes(suite));
+  const counts = await (serverless ? runMocha(options, {}, interruption) : runWithStack(options, interruption)).catch(
+    (error: unknown) => {
+      tell(error instanceof Error ? (error.stack ?? error.message) : String(error));
+      return CRASHED;
+    },
+  );
+  const skipped = counts.skipped === 0 ? '' : `, ${counts.skipped} skipped`;
+  process.exitCode = counts.failed === 0 && counts.passed > 0 && interruption.signal === undefined ? 0 : 1;
+  process.stdout.write(`\n${counts.passed} passed, ${counts.failed} failed${skipped}\n`);
+}
+
+await main();

@@ -2,7 +2,7 @@
  * Owns: `tollbook cursors list | accept-gap`: showing how far each source is charged, and accepting a loss.
  * Does not own: finding the loss (consumers/stream-positions.ts).
  */
-import Table from 'cli-table3';
+import { plainTable } from './plain-table.js';
 import type { Command } from 'commander';
 import { PostgresLedgerReader } from '../ledger/postgres/postgres-ledger-reader.js';
 import { acceptGap } from '../ledger/postgres/stream-gaps.js';
@@ -66,7 +66,7 @@ async function list(pool: pg.Pool, json: boolean): Promise<void> {
     process.stdout.write(`${JSON.stringify(cursors)}\n`);
     return;
   }
-  const table = new Table({ head: ['topic', 'partition', 'next offset', 'batches', 'chain head'] });
+  const table = plainTable(['topic', 'partition', 'next offset', 'batches', 'chain head']);
   for (const cursor of cursors) {
     table.push([cursor.topic, cursor.partition, cursor.nextOffset, cursor.batches, `${cursor.head.slice(0, 16)}…`]);
   }

@@ -2,7 +2,7 @@
  * Owns: the figures of a demo: read from the ledger, held against the simulator's expectation, and shown.
  * Does not own: running it (demo-command.ts), nor the proofs (src/reconciliation).
  */
-import Table from 'cli-table3';
+import { plainTable } from './plain-table.js';
 import type pg from 'pg';
 import { displayAmount, parseAmount } from '../ledger/money.js';
 import type { AccountProof } from '../reconciliation/account-proof.js';
@@ -161,10 +161,7 @@ export function demoTables(summary: DemoSummary, tenants: readonly DemoTenant[],
 }
 
 function tenantTable(tenants: readonly DemoTenant[]): string {
-  const table = new Table({
-    head: ['tenant', 'requests', 'charged', 'held', 'balance', 'refused'],
-    colAligns: ['left', 'right', 'right', 'right', 'right', 'right'],
-  });
+  const table = plainTable(['tenant', 'requests', 'charged', 'held', 'balance', 'refused'], ['left', 'right', 'right', 'right', 'right', 'right']);
   for (const tenant of tenants.slice(0, TENANTS_SHOWN)) {
     const amounts = [tenant.charged, tenant.held, tenant.balance].map((amount) => displayAmount(parseAmount(amount)));
     table.push([tenant.tenantId, tenant.requests, ...amounts, tenant.refused]);
@@ -174,7 +171,7 @@ function tenantTable(tenants: readonly DemoTenant[]): string {
 }
 
 function countTable(summary: DemoSummary): string {
-  const table = new Table({ head: ['messages', 'count'], colAligns: ['left', 'right'] });
+  const table = plainTable(['messages', 'count'], ['left', 'right']);
   table.push(
     ['published', summary.published],
     ['became an entry', summary.entries],
@@ -189,7 +186,7 @@ function countTable(summary: DemoSummary): string {
 }
 
 function proofTable(summary: DemoSummary): string {
-  const table = new Table({ head: ['proof', 'holds', 'figures'] });
+  const table = plainTable(['proof', 'holds', 'figures']);
   table.push(
     [
       'ledger total = independent total',

@@ -45,10 +45,10 @@ export function registerMigrateCommand(program: Command): void {
 }
 
 async function runMigrate(flags: MigrateFlags, command: Command): Promise<void> {
-  const { writeOut, writeErr } = command.configureOutput();
-  const report = (line: string): void => writeErr?.(`${line}\n`);
+  const streams = command.configureOutput();
+  const report = (line: string): void => streams.writeErr?.(`${line}\n`);
   const { text, json } = await chooseWork(flags)({ ownerUrl: loadConfig().databaseOwnerUrl, report });
-  writeOut?.(`${flags.json === true ? JSON.stringify(json) : text}\n`);
+  streams.writeOut?.(`${flags.json === true ? JSON.stringify(json) : text}\n`);
 }
 
 function chooseWork(flags: MigrateFlags): (options: MigrateOptions) => Promise<Outcome> {

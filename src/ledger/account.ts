@@ -34,7 +34,10 @@ export interface Account extends QuotaPosition, AccountTerms {
 export type RecordedTerms = Readonly<Record<'credit_limit' | 'daily_quota' | 'monthly_quota' | 'hold_policy', string>>;
 
 /** The account before its first entry; its windows start with the day (YYYY-MM-DD) of that entry. */
-export function emptyAccount(opening: { tenantId: string; currency: string; day: string }, terms: AccountTerms): Account {
+export function emptyAccount(
+  opening: { tenantId: string; currency: string; day: string },
+  terms: AccountTerms,
+): Account {
   return {
     tenantId: opening.tenantId,
     currency: opening.currency,
@@ -59,18 +62,26 @@ export function termsOf(recorded: Readonly<Record<string, string>>): AccountTerm
     throw new TollbookError('LEDGER_CORRUPT', `terms ${JSON.stringify(recorded)} are not those of an account`);
   }
   return {
-    creditLimitNano: parseAmount(creditLimit, 'credit_limit'),
+    creditLimitNano: creditLimitOf(creditLimit),
     dailyQuota: quotaOf(daily),
     monthlyQuota: quotaOf(monthly),
     holdPolicy: policy,
   };
 }
 
-function quotaOf(recorded: string | undefined): number | null {
+function creditLimitOf(recorded: string): AmountNano {
+  try {
+    return parseAmount(recorded, 'credit_limit');
+  } catch (cause) {
+    throw new TollbookError('LEDGER_CORRUPT', `credit limit ${recorded} is not an amount`, { cause });
+  }
+}
+
+function quotaOf(recorded = ''): number | null {
   if (recorded === 'unlimited') return null;
   const quota = Number(recorded);
-  if (!Number.isSafeInteger(quota) || quota < 0) {
-    throw new TollbookError('LEDGER_CORRUPT', `quota ${String(recorded)} is neither a count nor "unlimited"`);
+  if (!/^\d+$/.test(recorded) || !Number.isSafeInteger(quota)) {
+    throw new TollbookError('LEDGER_CORRUPT', `quota ${JSON.stringify(recorded)} is neither a count nor "unlimited"`);
   }
   return quota;
 }

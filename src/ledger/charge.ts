@@ -41,10 +41,9 @@ export function bookIntent(
   const heldAfterNano = account.heldNano + shape.heldDeltaNano;
   if (!isAmountInRange(balanceAfterNano) || !isAmountInRange(heldAfterNano)) return undefined;
   const entry: LedgerEntry = {
-    ...intent.usage,
-    ...origin,
     tenantId: account.tenantId,
     seq: account.seq + 1,
+    traceId: origin.traceId,
     type: 'DEDUCT',
     status: shape.status,
     amountNano: shape.amountNano,
@@ -53,12 +52,15 @@ export function bookIntent(
     heldBeforeNano: account.heldNano,
     heldAfterNano: heldAfterNano as AmountNano,
     currency: account.currency,
+    usage: intent.usage,
     requests: shape.requests,
     countedOn: shape.countedOn,
     description: refusal === undefined ? shape.description : refusal.code,
     detail: refusal === undefined ? null : refusalDetail(refusal),
     referenceSeq: null,
     actor: null,
+    source: origin.source,
+    occurredAt: origin.occurredAt,
   };
   return { entry, account: evolve(account, entry) };
 }
@@ -66,11 +68,9 @@ export function bookIntent(
 /** Books the first entry of an account: its terms as a ledger fact. `account` is empty, at seq 0. */
 export function bookOpening(account: Account, origin: Omit<EntryOrigin, 'traceId'>): Booked {
   const entry: LedgerEntry = {
-    ...NO_USAGE,
-    ...origin,
-    traceId: OPENING_TRACE_ID,
     tenantId: account.tenantId,
     seq: account.seq + 1,
+    traceId: OPENING_TRACE_ID,
     type: 'LIMITS',
     status: 'COMMITTED',
     amountNano: ZERO,
@@ -79,12 +79,15 @@ export function bookOpening(account: Account, origin: Omit<EntryOrigin, 'traceId
     heldBeforeNano: account.heldNano,
     heldAfterNano: account.heldNano,
     currency: account.currency,
+    usage: NO_USAGE,
     requests: 0,
     countedOn: null,
     description: 'account opened with configured defaults',
     detail: recordedTerms(account),
     referenceSeq: null,
     actor: null,
+    source: origin.source,
+    occurredAt: origin.occurredAt,
   };
   return { entry, account: evolve(account, entry) };
 }

@@ -117,7 +117,6 @@ function creditEntry(
   { account, source, occurredAt }: { account: Account } & Pick<LedgerEntry, 'source' | 'occurredAt'>,
 ): LedgerEntry {
   return {
-    ...NO_USAGE,
     tenantId: account.tenantId,
     seq: account.seq + 1,
     traceId: commandTraceId(command.key),
@@ -129,6 +128,7 @@ function creditEntry(
     heldBeforeNano: account.heldNano,
     heldAfterNano: account.heldNano,
     currency: account.currency,
+    usage: NO_USAGE,
     requests: 0,
     countedOn: null,
     description: command.reason,

@@ -44,7 +44,7 @@ export interface EntryUsage {
 }
 
 /** One immutable row of the ledger. Amounts are nano-units of `currency`; times are ISO 8601 UTC with milliseconds. */
-export interface LedgerEntry extends EntryUsage {
+export interface LedgerEntry {
   readonly tenantId: string;
   /** Gapless per tenant, from 1. */
   readonly seq: number;
@@ -58,6 +58,8 @@ export interface LedgerEntry extends EntryUsage {
   readonly heldBeforeNano: AmountNano;
   readonly heldAfterNano: AmountNano;
   readonly currency: string;
+  /** The request it is about; NO_USAGE for commands. */
+  readonly usage: EntryUsage;
   /** Change of the request count in the windows of `countedOn` (YYYY-MM-DD); null when nothing is counted. */
   readonly requests: -1 | 0 | 1;
   readonly countedOn: string | null;
@@ -94,6 +96,7 @@ const ENTRY_DOMAIN = 'tollbook.entry.v1';
 
 /** The canonical form of an entry: what its hash covers, as the text of a JSON array of strings and nulls. */
 export function canonicalEntry(entry: LedgerEntry): string {
+  const { usage, source } = entry;
   return JSON.stringify([
     ENTRY_DOMAIN,
     entry.tenantId,
@@ -109,26 +112,26 @@ export function canonicalEntry(entry: LedgerEntry): string {
     entry.currency,
     String(entry.requests),
     entry.countedOn,
-    textOrNull(entry.inputTokens),
-    textOrNull(entry.outputTokens),
-    entry.inputPrice,
-    entry.outputPrice,
-    canonicalMeters(entry.meters),
-    entry.priceVersion,
-    entry.provider,
-    entry.model,
-    entry.apiKeyId,
-    entry.presetItemId,
-    textOrNull(entry.stream),
-    entry.outcome,
-    textOrNull(entry.allowNegative),
+    textOrNull(usage.inputTokens),
+    textOrNull(usage.outputTokens),
+    usage.inputPrice,
+    usage.outputPrice,
+    canonicalMeters(usage.meters),
+    usage.priceVersion,
+    usage.provider,
+    usage.model,
+    usage.apiKeyId,
+    usage.presetItemId,
+    textOrNull(usage.stream),
+    usage.outcome,
+    textOrNull(usage.allowNegative),
     entry.description,
     canonicalDetail(entry.detail),
     textOrNull(entry.referenceSeq),
     entry.actor,
-    entry.source.topic,
-    String(entry.source.partition),
-    entry.source.kafkaOffset.toString(),
+    source.topic,
+    String(source.partition),
+    source.kafkaOffset.toString(),
     entry.occurredAt,
   ]);
 }

@@ -18,7 +18,8 @@ import { canonicalPrice, completedUsage, costOf, estimatedUsage, samePrice } fro
 import type { QuotaDelta } from './quota-rule.js';
 
 /** The facts of a charge that a second completion of the trace is compared with. */
-export interface ChargeContent extends EntryUsage {
+export interface ChargeContent {
+  readonly usage: EntryUsage;
   readonly amountNano: AmountNano;
   readonly currency: string;
 }
@@ -83,10 +84,12 @@ export function dayOf(occurredAt: string): string {
 }
 
 /** Decides what a billable event wants. `pricing` is the event's own; the trace is that of the event. */
-export function decide(state: TraceState, event: UsageEvent, terms: { pricing: EventPricing; holdPolicy: HoldPolicy }): Decision {
-  return event.kind === 'pending'
-    ? decidePending(state, event, terms)
-    : decideCompleted(state, event, terms.pricing);
+export function decide(
+  state: TraceState,
+  event: UsageEvent,
+  terms: { pricing: EventPricing; holdPolicy: HoldPolicy },
+): Decision {
+  return event.kind === 'pending' ? decidePending(state, event, terms) : decideCompleted(state, event, terms.pricing);
 }
 
 function decidePending(
@@ -100,19 +103,35 @@ function decidePending(
   if (cost.kind !== 'priced') return cost;
   const held = holdPolicy === 'estimate';
   const day = dayOf(event.occurredAt);
-  const unchanged = { amountNano: cost.amountNano, balanceDeltaNano: 0n, description: null };
   return {
     kind: 'entry',
     intent: {
       phase: 'p',
-      granted: held
-        ? { ...unchanged, status: 'PENDING', heldDeltaNano: cost.amountNano, requests: 1, countedOn: day }
-        : { ...unchanged, status: 'PENDING', heldDeltaNano: 0n, requests: 0, countedOn: null },
-      refused: { ...unchanged, status: 'REFUSED', heldDeltaNano: 0n, requests: 0, countedOn: null },
+      granted: {
+        status: 'PENDING',
+        amountNano: cost.amountNano,
+        balanceDeltaNano: 0n,
+        heldDeltaNano: held ? cost.amountNano : 0n,
+        requests: held ? 1 : 0,
+        countedOn: held ? day : null,
+        description: null,
+      },
+      refused: {
+        status: 'REFUSED',
+        amountNano: cost.amountNano,
+        balanceDeltaNano: 0n,
+        heldDeltaNano: 0n,
+        requests: 0,
+        countedOn: null,
+        description: null,
+      },
       delta: { availableNano: -cost.amountNano, checkBalance: true, requests: 1, checkQuota: true, day },
       reserves: held,
       settlesHold: false,
-      usage: usageOf(event, pricing, { inputTokens: event.estimate.inputTokens, outputTokens: event.estimate.maxOutputTokens }),
+      usage: usageOf(event, pricing, {
+        inputTokens: event.estimate.inputTokens,
+        outputTokens: event.estimate.maxOutputTokens,
+      }),
       currency: pricing.currency,
     },
   };
@@ -123,22 +142,26 @@ function decideCompleted(state: TraceState, event: UsageCompleted, pricing: Even
   const usage = usageOf(event, pricing, event.usage);
   if (isCharged(state)) {
     const amountNano = cost.kind === 'priced' ? cost.amountNano : null;
-    const fields = differingFields(state.content, { ...usage, amountNano, currency: pricing.currency });
+    const fields = differingFields(state.content, { usage, amountNano, currency: pricing.currency });
     return fields.length === 0 ? { kind: 'duplicate' } : { kind: 'conflict', fields };
   }
   if (cost.kind !== 'priced') return cost;
-  const common = { usage, currency: pricing.currency };
+  const facts = { usage, currency: pricing.currency };
   if (event.outcome !== 'succeeded' && isWithoutUsage(event)) {
     return state.status === 'NONE' || state.status === 'PENDING'
-      ? { kind: 'entry', intent: { ...common, ...voidIntent(state, event) } }
+      ? { kind: 'entry', intent: voidIntent(state, event, facts) }
       : { kind: 'superseded' };
   }
-  return { kind: 'entry', intent: { ...common, ...chargeIntent(state, event, cost.amountNano) } };
+  return { kind: 'entry', intent: chargeIntent(state, event, { ...facts, costNano: cost.amountNano }) };
 }
 
-type IntentCore = Omit<EntryIntent, 'usage' | 'currency'>;
+type IntentFacts = Pick<EntryIntent, 'usage' | 'currency'>;
 
-function voidIntent(state: TraceState & { status: 'NONE' | 'PENDING' }, event: UsageCompleted): IntentCore {
+function voidIntent(
+  state: TraceState & { status: 'NONE' | 'PENDING' },
+  event: UsageCompleted,
+  { usage, currency }: IntentFacts,
+): EntryIntent {
   const heldNano = state.status === 'PENDING' ? state.heldNano : ZERO;
   const countedOn = state.status === 'PENDING' ? state.countedOn : null;
   const requests = countedOn === null ? 0 : -1;
@@ -163,6 +186,8 @@ function voidIntent(state: TraceState & { status: 'NONE' | 'PENDING' }, event: U
     },
     reserves: true,
     settlesHold: state.status === 'PENDING',
+    usage,
+    currency,
   };
 }
 
@@ -172,7 +197,11 @@ function isCharged(state: TraceState): state is ChargedTrace {
   return state.status === 'COMMITTED' || state.status === 'FAILED';
 }
 
-function chargeIntent(state: Chargeable, event: UsageCompleted, costNano: AmountNano): IntentCore {
+function chargeIntent(
+  state: Chargeable,
+  event: UsageCompleted,
+  { usage, currency, costNano }: IntentFacts & { readonly costNano: AmountNano },
+): EntryIntent {
   const heldNano = state.status === 'PENDING' ? state.heldNano : ZERO;
   const counted = state.status === 'PENDING' && state.countedOn !== null;
   const late = state.status !== 'NONE' && state.status !== 'PENDING';
@@ -207,6 +236,8 @@ function chargeIntent(state: Chargeable, event: UsageCompleted, costNano: Amount
     },
     reserves: true,
     settlesHold: state.status === 'PENDING',
+    usage,
+    currency,
   };
 }
 
@@ -215,12 +246,12 @@ export function stateAfter(intent: EntryIntent): TraceState {
   const { granted } = intent;
   switch (granted.status) {
     case 'PENDING':
-      return { status: 'PENDING', heldNano: granted.amountNano, countedOn: granted.countedOn };
+      return { status: 'PENDING', heldNano: granted.heldDeltaNano as AmountNano, countedOn: granted.countedOn };
     case 'COMMITTED':
     case 'FAILED':
       return {
         status: granted.status,
-        content: { ...intent.usage, amountNano: granted.amountNano, currency: intent.currency },
+        content: { usage: intent.usage, amountNano: granted.amountNano, currency: intent.currency },
       };
     case 'REFUSED':
     case 'EXPIRED':
@@ -269,19 +300,20 @@ function metersOf(event: UsageCompleted, pricing: EventPricing): EntryMeters | n
 /** Names, in wire terms, the fields in which a second completion differs from the charge; identity and time do not count. */
 export function differingFields(
   charged: ChargeContent,
-  again: EntryUsage & { amountNano: AmountNano | null; currency: string },
+  again: { readonly usage: EntryUsage; readonly amountNano: AmountNano | null; readonly currency: string },
 ): string[] {
+  const [first, second] = [charged.usage, again.usage];
   const comparisons: [string, boolean][] = [
-    ['usage.input_tokens', charged.inputTokens === again.inputTokens],
-    ['usage.output_tokens', charged.outputTokens === again.outputTokens],
-    ['usage.meters', canonicalMeters(charged.meters) === canonicalMeters(again.meters)],
-    ['pricing.input_per_1k', samePrice(charged.inputPrice, again.inputPrice)],
-    ['pricing.output_per_1k', samePrice(charged.outputPrice, again.outputPrice)],
+    ['usage.input_tokens', first.inputTokens === second.inputTokens],
+    ['usage.output_tokens', first.outputTokens === second.outputTokens],
+    ['usage.meters', canonicalMeters(first.meters) === canonicalMeters(second.meters)],
+    ['pricing.input_per_1k', samePrice(first.inputPrice, second.inputPrice)],
+    ['pricing.output_per_1k', samePrice(first.outputPrice, second.outputPrice)],
     ['pricing.currency', charged.currency === again.currency],
-    ['pricing.price_version', charged.priceVersion === again.priceVersion],
-    ['provider', charged.provider === again.provider],
-    ['model', charged.model === again.model],
-    ['outcome', charged.outcome === again.outcome],
+    ['pricing.price_version', first.priceVersion === second.priceVersion],
+    ['provider', first.provider === second.provider],
+    ['model', first.model === second.model],
+    ['outcome', first.outcome === second.outcome],
     ['cost', again.amountNano === null || charged.amountNano === again.amountNano],
   ];
   return comparisons.filter(([, same]) => !same).map(([field]) => field);

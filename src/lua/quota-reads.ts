@@ -37,7 +37,7 @@ export class QuotaReads {
     if (!PREFIX.test(prefix)) {
       throw new TollbookError(
         'USAGE_INVALID',
-        `the Redis key prefix is ${JSON.stringify(prefix)}; it must match ${PREFIX}`,
+        `the Redis key prefix is ${JSON.stringify(prefix)}; it must match ${PREFIX.source}`,
       );
     }
     this.#redis = redis;

@@ -102,7 +102,7 @@ export function readList(script: string, reply: unknown, count: number): readonl
 }
 
 function undocumented(source: string, reply: unknown): TollbookError {
-  const found = (JSON.stringify(reply) ?? 'nothing').slice(0, 200);
+  const found = JSON.stringify(reply ?? null).slice(0, 200);
   return new TollbookError('REDIS_FAILED', `${source} replied ${found}, which is not a documented reply`, {
     context: { source, reply: found },
   });

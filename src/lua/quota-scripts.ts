@@ -45,7 +45,7 @@ export interface QuotaScriptsOptions {
   readonly tenantsPerCallMax?: number;
   /**
    * Default `bucket`, which is right everywhere. `node` is for a server outside a Redis Cluster: 1,000 tenants with 2 items
-   * each are then 16 calls and not 250, which measured 40 to 75 % faster (2 busy cores).
+   * each are then 16 calls and not 250, which measured 15 to 75 % faster (2 busy cores, other work beside).
    */
   readonly callSpan?: CallSpan;
 }
@@ -59,8 +59,8 @@ interface TenantShare {
 
 const TENANTS_PER_CALL_MAX = 64;
 
-/** Where a call is full besides: about 2,600 items, which keep Redis busy for some 10 ms. */
-const ARGUMENTS_PER_CALL_MAX = 16_000;
+/** Where a call is full besides: about 2,600 items, which keep Redis busy for some 20 ms. */
+const ARGUMENTS_PER_CALL_MAX = 8_000;
 
 /** The quota scripts on one Redis connection. Every method throws REDIS_UNAVAILABLE or REDIS_FAILED. */
 export class QuotaScripts extends QuotaReads {

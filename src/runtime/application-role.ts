@@ -30,7 +30,8 @@ export async function ensureApplicationRole(runner: QueryRunner, report: (line: 
   for (let attempt = 1; ; attempt += 1) {
     try {
       await createRole(runner);
-      return await letCurrentUserActAsRole(runner, report);
+      await letCurrentUserActAsRole(runner, report);
+      return;
     } catch (error) {
       if (attempt === ATTEMPTS_MAX || !LOST_RACE.has(sqlStateOf(error))) throw translatePostgresError(error);
     }
@@ -47,7 +48,17 @@ async function refuseOldServer(runner: QueryRunner): Promise<void> {
 
 async function createRole(runner: QueryRunner): Promise<void> {
   const roles = (await runner.query('SELECT FROM pg_roles WHERE rolname = $1', [APPLICATION_ROLE])) as unknown[];
-  if (roles.length === 0) await runner.query(`CREATE ROLE ${APPLICATION_ROLE} NOLOGIN`);
+  if (roles.length > 0) return;
+  try {
+    await runner.query(`CREATE ROLE ${APPLICATION_ROLE} NOLOGIN`);
+  } catch (cause) {
+    if (sqlStateOf(cause) !== INSUFFICIENT_PRIVILEGE) throw cause;
+    const remedy = `let an administrator run "CREATE ROLE ${APPLICATION_ROLE} NOLOGIN"`;
+    throw new TollbookError('POSTGRES_FAILED', `this user may not create the role of the application: ${remedy}`, {
+      cause,
+      context: { sqlState: INSUFFICIENT_PRIVILEGE },
+    });
+  }
 }
 
 async function letCurrentUserActAsRole(runner: QueryRunner, report: (line: string) => void): Promise<void> {
@@ -61,7 +72,7 @@ async function letCurrentUserActAsRole(runner: QueryRunner, report: (line: strin
     if (sqlStateOf(error) !== INSUFFICIENT_PRIVILEGE) throw error;
     report(
       `${row?.user ?? 'this user'} may not act as ${APPLICATION_ROLE}: let the application log in as a role that may, ` +
-        `or run "GRANT ${APPLICATION_ROLE} TO ${row?.user ?? 'USER'} WITH SET TRUE" as an administrator`,
+        `or run "GRANT ${APPLICATION_ROLE} TO ${row?.user ?? 'USER'} WITH INHERIT FALSE, SET TRUE" as an administrator`,
     );
   }
 }

@@ -4,6 +4,6 @@
 export function propertySeed(): number {
   const given = process.env['FC_SEED'];
   const seed = given === undefined ? Date.now() % 2 ** 31 : Number(given);
-  console.log(`      seed ${seed} (replay with FC_SEED=${seed})`);
+  process.stdout.write(`      seed ${seed} (replay with FC_SEED=${seed})\n`);
   return seed;
 }

@@ -117,9 +117,9 @@ const strangeKeys = fc.constantFrom(
 const changes = fc.array(
   fc.record({
     pick: fc.nat(),
-    action: fc.constantFrom('remove', 'replace', 'replace', 'replace', 'add', 'fill', 'meters'),
+    action: fc.constantFrom('remove', 'replace', 'replace', 'replace', 'add', 'fill', 'meters', 'meters'),
     value: values,
-    meters: fc.oneof(meterMaps, evenMeterMaps),
+    meters: fc.oneof(meterMaps, evenMeterMaps, evenMeterMaps),
     strangeKey: strangeKeys,
   }),
   { minLength: 0, maxLength: 3 },

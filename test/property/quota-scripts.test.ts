@@ -183,7 +183,10 @@ describe('the quota scripts', function () {
   }
 
   async function redisState(): Promise<RedisState> {
-    const keys = TENANTS.flatMap((tenantId) => Object.values(quotaKeys(test.prefix, tenantId)));
+    const keys = TENANTS.flatMap((tenantId) => {
+      const { quota, inflight } = quotaKeys(test.prefix, tenantId);
+      return [quota, inflight];
+    });
     const hashes = await Promise.all(keys.map(async (key) => [key, await test.redis.hgetall(key)] as const));
     return Object.fromEntries(hashes.filter(([, fields]) => Object.keys(fields).length > 0));
   }

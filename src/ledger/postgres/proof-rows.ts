@@ -5,7 +5,7 @@
 import type pg from 'pg';
 import { translatePostgresError } from '../../runtime/postgres.js';
 import type { SealedBatch, StreamSource } from '../batch.js';
-import type { EntryMeters, EntryStatus, EntryType, LedgerEntry } from '../entry.js';
+import type { EntryMeters, EntryStatus, EntryType, EntryUsage, LedgerEntry } from '../entry.js';
 import type { UsageOutcome } from '../events.js';
 import { parseAmount } from '../money.js';
 import { safeInteger } from './rows.js';
@@ -111,21 +111,9 @@ function storedEntryOf(row: EntryRow): StoredEntry {
       heldBeforeNano: parseAmount(row.held_before),
       heldAfterNano: parseAmount(row.held_after),
       currency: row.currency,
+      usage: usageOf(row),
       requests: row.requests as LedgerEntry['requests'],
       countedOn: row.counted_on_text,
-      inputTokens: countOf(row.input_tokens),
-      outputTokens: countOf(row.output_tokens),
-      inputPrice: row.input_price,
-      outputPrice: row.output_price,
-      meters: row.meters,
-      priceVersion: row.price_version,
-      provider: row.provider,
-      model: row.model,
-      apiKeyId: row.api_key_id,
-      presetItemId: row.preset_item_id,
-      stream: row.stream,
-      outcome: row.outcome,
-      allowNegative: row.allow_negative,
       description: row.description,
       detail: row.detail,
       referenceSeq: countOf(row.reference_seq),
@@ -136,6 +124,24 @@ function storedEntryOf(row: EntryRow): StoredEntry {
     entryHash: row.entry_hash,
     batchId: safeInteger(row.batch_id),
     recordedAt: row.recorded_at.toISOString(),
+  };
+}
+
+function usageOf(row: EntryRow): EntryUsage {
+  return {
+    inputTokens: countOf(row.input_tokens),
+    outputTokens: countOf(row.output_tokens),
+    inputPrice: row.input_price,
+    outputPrice: row.output_price,
+    meters: row.meters,
+    priceVersion: row.price_version,
+    provider: row.provider,
+    model: row.model,
+    apiKeyId: row.api_key_id,
+    presetItemId: row.preset_item_id,
+    stream: row.stream,
+    outcome: row.outcome,
+    allowNegative: row.allow_negative,
   };
 }
 

@@ -26,6 +26,7 @@ export function entryValues(
   entry: LedgerEntry,
   sealed: { recordedAt: string; batchId: number; entryHash: Buffer },
 ): CopyValue[] {
+  const { usage, source } = entry;
   return [
     entry.tenantId,
     entry.seq,
@@ -40,26 +41,26 @@ export function entryValues(
     entry.currency,
     entry.requests,
     entry.countedOn,
-    entry.inputTokens,
-    entry.outputTokens,
-    entry.inputPrice,
-    entry.outputPrice,
-    entry.meters === null ? null : JSON.stringify(entry.meters),
-    entry.priceVersion,
-    entry.provider,
-    entry.model,
-    entry.apiKeyId,
-    entry.presetItemId,
-    entry.stream,
-    entry.outcome,
-    entry.allowNegative,
+    usage.inputTokens,
+    usage.outputTokens,
+    usage.inputPrice,
+    usage.outputPrice,
+    usage.meters === null ? null : JSON.stringify(usage.meters),
+    usage.priceVersion,
+    usage.provider,
+    usage.model,
+    usage.apiKeyId,
+    usage.presetItemId,
+    usage.stream,
+    usage.outcome,
+    usage.allowNegative,
     entry.description,
     entry.detail === null ? null : JSON.stringify(entry.detail),
     entry.referenceSeq,
     entry.actor,
-    entry.source.topic,
-    entry.source.partition,
-    entry.source.kafkaOffset,
+    source.topic,
+    source.partition,
+    source.kafkaOffset,
     entry.occurredAt,
     sealed.recordedAt,
     sealed.batchId,
@@ -160,7 +161,7 @@ export function traceStateOf(last: TraceRow): TraceState {
 }
 
 function contentOf(row: TraceRow): ChargeContent {
-  return { ...usageOf(row), amountNano: parseAmount(row.amount), currency: row.currency };
+  return { usage: usageOf(row), amountNano: parseAmount(row.amount), currency: row.currency };
 }
 
 function usageOf(row: TraceRow): EntryUsage {

@@ -110,7 +110,12 @@ describe('a request that is given back', () => {
 
 describe('an account', () => {
   it('starts empty, in the windows of the day it opens, with the given terms', () => {
-    const terms = { creditLimitNano: parseAmount('5'), dailyQuota: 10, monthlyQuota: null, holdPolicy: 'none' } as const;
+    const terms = {
+      creditLimitNano: parseAmount('5'),
+      dailyQuota: 10,
+      monthlyQuota: null,
+      holdPolicy: 'none',
+    } as const;
     const opening = { tenantId: 'tenant-1', currency: 'EUR', day: '2026-03-15' };
     const nothing = { balanceNano: 0n, heldNano: 0n, dailyUsed: 0, monthlyUsed: 0, seq: 0 };
     const windows = { dailyDate: '2026-03-15', monthlyMonth: '2026-03' };

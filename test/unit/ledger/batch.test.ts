@@ -59,9 +59,11 @@ describe('a sealed batch', () => {
 
   it('breaks every later link of its chain when it is changed', () => {
     const chain = (first: BatchFacts): string =>
-      seal({ ...BATCH, batchNo: 3, prevHash: seal({ ...BATCH, batchNo: 2, prevHash: seal(first).hash }).hash }).hash.toString(
-        'hex',
-      );
+      seal({
+        ...BATCH,
+        batchNo: 3,
+        prevHash: seal({ ...BATCH, batchNo: 2, prevHash: seal(first).hash }).hash,
+      }).hash.toString('hex');
     expect(chain({ ...BATCH, sealedAt: '2026-03-15T10:00:01.002Z' })).to.not.equal(chain(BATCH));
   });
 

@@ -2,6 +2,7 @@
 import { expect } from 'chai';
 import { emptyAccount, evolve } from '../../../src/ledger/account.js';
 import { bookIntent, bookOpening, OPENING_TRACE_ID, recordedTerms } from '../../../src/ledger/charge.js';
+import { NO_USAGE } from '../../../src/ledger/entry.js';
 import { amountNano, parseAmount } from '../../../src/ledger/money.js';
 import type { QuotaRefusal } from '../../../src/ledger/quota-rule.js';
 import type { TraceState } from '../../../src/ledger/trace.js';
@@ -31,19 +32,21 @@ describe('booking a granted intent', () => {
       currency: 'USD',
       requests: 1,
       countedOn: '2026-03-15',
-      inputTokens: 1000,
-      outputTokens: 1000,
-      inputPrice: '0.003',
-      outputPrice: '0.015',
-      meters: null,
-      priceVersion: 'v1',
-      provider: 'anthropic',
-      model: 'claude-sonnet-4',
-      apiKeyId: 'key-1',
-      presetItemId: 'preset-1',
-      stream: false,
-      outcome: 'succeeded',
-      allowNegative: false,
+      usage: {
+        inputTokens: 1000,
+        outputTokens: 1000,
+        inputPrice: '0.003',
+        outputPrice: '0.015',
+        meters: null,
+        priceVersion: 'v1',
+        provider: 'anthropic',
+        model: 'claude-sonnet-4',
+        apiKeyId: 'key-1',
+        presetItemId: 'preset-1',
+        stream: false,
+        outcome: 'succeeded',
+        allowNegative: false,
+      },
       description: null,
       detail: null,
       referenceSeq: null,
@@ -60,7 +63,11 @@ describe('booking a granted intent', () => {
     const heldNano = parseAmount('0.033');
     const from = account({ heldNano: parseAmount('0.05') });
     const { entry } = book({ status: 'PENDING', heldNano, countedOn: '2026-03-15' }, completed(), from);
-    expect(entry).to.include({ heldBeforeNano: 50_000_000n, heldAfterNano: 17_000_000n, balanceAfterNano: 9_982_000_000n });
+    expect(entry).to.include({
+      heldBeforeNano: 50_000_000n,
+      heldAfterNano: 17_000_000n,
+      balanceAfterNano: 9_982_000_000n,
+    });
   });
 
   it('leaves the account it was given as it was', () => {
@@ -132,7 +139,7 @@ describe('the entry that opens an account', () => {
       amountNano: 0n,
       requests: 0,
       countedOn: null,
-      model: null,
+      usage: NO_USAGE,
       detail: { credit_limit: '5.000000000', daily_quota: '100', monthly_quota: 'unlimited', hold_policy: 'none' },
     });
   });
@@ -148,7 +155,11 @@ describe('the entry that opens an account', () => {
 
   it('spells out an unlimited daily quota too', () => {
     const unlimited = account({ dailyQuota: null, monthlyQuota: 0 });
-    expect(recordedTerms(unlimited)).to.include({ daily_quota: 'unlimited', monthly_quota: '0', hold_policy: 'estimate' });
+    expect(recordedTerms(unlimited)).to.include({
+      daily_quota: 'unlimited',
+      monthly_quota: '0',
+      hold_policy: 'estimate',
+    });
   });
 });
 

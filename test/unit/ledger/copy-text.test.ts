@@ -28,7 +28,9 @@ describe('a COPY row', () => {
   });
 
   it('writes numbers and bigints in base 10, beyond what a double can hold', () => {
-    expect(copyRow([0, -1, 9007199254740991, 2n ** 63n - 1n])).to.equal('0\t-1\t9007199254740991\t9223372036854775807\n');
+    expect(copyRow([0, -1, 9007199254740991, 2n ** 63n - 1n])).to.equal(
+      '0\t-1\t9007199254740991\t9223372036854775807\n',
+    );
   });
 
   it('writes booleans as t and f', () => {

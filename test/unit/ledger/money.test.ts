@@ -32,7 +32,23 @@ describe('an amount', () => {
     expect(Number('1234567890.123456789')).to.equal(1234567890.1234567);
   });
 
-  for (const text of ['', ' 1', '1 ', '1\n', '+1', '.5', '5.', '1e3', '0x10', '1,5', '1_0', 'NaN', 'Infinity', '--1', '١']) {
+  for (const text of [
+    '',
+    ' 1',
+    '1 ',
+    '1\n',
+    '+1',
+    '.5',
+    '5.',
+    '1e3',
+    '0x10',
+    '1,5',
+    '1_0',
+    'NaN',
+    'Infinity',
+    '--1',
+    '١',
+  ]) {
     it(`refuses ${JSON.stringify(text)} and names the field and the text`, () => {
       const error = errorOf(() => parseAmount(text, 'credit_limit'));
       expect(error.code).to.equal('MONEY_MALFORMED');

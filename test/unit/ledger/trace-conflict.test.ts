@@ -28,8 +28,14 @@ describe('a second completion is a duplicate', () => {
     ['under another event id', { eventId: 'event-2' }],
     ['at another time', { occurredAt: '2026-03-16T10:00:00.000Z' }],
     ['from another producer', { producer: { instance: 'gateway-2', epoch: 1, seq: 0 } }],
-    ['with its prices written with other zeros', { pricing: priced({ inputPer1k: '00.0030', outputPer1k: '0.01500' }) }],
-    ['without naming a meter it did not use', { usage: { inputTokens: 1000, outputTokens: 1000, meters: { requests: 1 } } }],
+    [
+      'with its prices written with other zeros',
+      { pricing: priced({ inputPer1k: '00.0030', outputPer1k: '0.01500' }) },
+    ],
+    [
+      'without naming a meter it did not use',
+      { usage: { inputTokens: 1000, outputTokens: 1000, meters: { requests: 1 } } },
+    ],
     ['with other permission to go negative', { allowNegative: true }],
   ];
   for (const [what, changes] of same) {
@@ -63,15 +69,7 @@ describe('a second completion is a conflict that names', () => {
     const changes = { model: 'gpt-4o', provider: 'openai', outcome: 'cancelled', usage: NO_TOKENS } as const;
     expect(again(changes)).to.deep.equal({
       kind: 'conflict',
-      fields: [
-        'usage.input_tokens',
-        'usage.output_tokens',
-        'usage.meters',
-        'provider',
-        'model',
-        'outcome',
-        'cost',
-      ],
+      fields: ['usage.input_tokens', 'usage.output_tokens', 'usage.meters', 'provider', 'model', 'outcome', 'cost'],
     });
   });
 

@@ -24,7 +24,7 @@ const FORBIDDEN_FOLDERS = {
 };
 
 /** The one thing runtime takes from outside: where a local stack listens, when the environment does not say. */
-const RUNTIME_MAY_IMPORT = String.raw`stack/discover\.js$`;
+const RUNTIME_MAY_IMPORT = String.raw`stack/discover\.js$|\.\./migrations/`;
 
 /** Everything the pure core may name: itself (not its PostgreSQL adapter), the errors, decimal.js, node:crypto. */
 const CORE_MAY_IMPORT = String.raw`\./(?!postgres/)|\.\./runtime/errors\.js$|decimal\.js$|node:crypto$`;

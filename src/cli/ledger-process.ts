@@ -78,7 +78,7 @@ async function assemble(
   await assertSchemaCurrent(pool);
   const redis = openRedis(config, logger);
   closers.push(() => Promise.resolve(redis.disconnect()));
-  const scripts = new QuotaScripts(redis, { prefix: config.redisPrefix });
+  const scripts = new QuotaScripts(redis, { prefix: config.redisPrefix, callSpan: config.redisCallSpan });
   const reader = new PostgresLedgerReader(pool);
   const projector = new Projector({ reader, scripts, logger, onFatal: options.onFatal });
   if (options.projects) {

@@ -12,6 +12,7 @@ import { registerContractCommand } from './contract-command.js';
 import { registerCreditCommand } from './credit-command.js';
 import { registerCursorsCommand } from './cursors-command.js';
 import { registerDemoCommand } from './demo-command.js';
+import { registerDocsCommand } from './docs-command.js';
 import { registerMigrateCommand } from './migrate-command.js';
 import { packageVersion } from './package-version.js';
 import { registerSimulateCommand } from './simulate-command.js';
@@ -36,6 +37,7 @@ function program(): Command {
   registerSimulateCommand(tollbook);
   registerContractCommand(tollbook);
   registerDemoCommand(tollbook);
+  registerDocsCommand(tollbook);
   forEachCommand(tollbook, (command) => command.exitOverride());
   return tollbook;
 }

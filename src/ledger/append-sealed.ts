@@ -4,12 +4,16 @@
  * account locks are held; the batch continues the chain that the cursor names.
  */
 import { type BatchCounts, seal, type SealedBatch } from './batch.js';
-import { entryHash } from './entry.js';
+import { hashed, type LedgerEntry } from './entry.js';
 import type { Cursor, LedgerAppend, LedgerTransaction } from './ledger-store.js';
 import { merkleRoot } from './merkle.js';
 
 /** What a batch writes, before it is sealed. */
-export type BatchContent = Omit<LedgerAppend, 'batch' | 'cursorBefore' | 'entryHashes'> & { readonly counts: BatchCounts };
+export type BatchContent = Omit<LedgerAppend, 'batch' | 'cursorBefore' | 'entries'> & {
+  readonly counts: BatchCounts;
+  /** In the order of the tree: by (kafka offset, seq). */
+  readonly entries: readonly LedgerEntry[];
+};
 
 /** Seals the content and appends it, advancing the cursor to `nextOffset`. Throws FENCED. */
 export async function appendSealed(
@@ -17,7 +21,7 @@ export async function appendSealed(
   content: BatchContent,
   { cursor, nextOffset, sealedAtMs }: { cursor: Cursor; nextOffset: bigint; sealedAtMs: number },
 ): Promise<SealedBatch> {
-  const entryHashes = content.entries.map(entryHash);
+  const entries = content.entries.map(hashed);
   const batch = seal({
     source: cursor.source,
     batchNo: cursor.batchNo + 1,
@@ -25,16 +29,15 @@ export async function appendSealed(
     firstOffset: cursor.nextOffset,
     nextOffset,
     counts: content.counts,
-    merkleRoot: merkleRoot(entryHashes),
+    merkleRoot: merkleRoot(entries.map(({ hash }) => hash)),
     prevHash: cursor.head,
     sealedAt: new Date(sealedAtMs).toISOString(),
   });
-  const { entries, accounts, holdsOpened, holdsClosed, deadLetters, skipped, unpriced } = content;
+  const { accounts, holdsOpened, holdsClosed, deadLetters, skipped, unpriced } = content;
   await transaction.append({
     batch,
     cursorBefore: cursor,
     entries,
-    entryHashes,
     accounts,
     holdsOpened,
     holdsClosed,

@@ -94,11 +94,13 @@ export const NO_USAGE: EntryUsage = {
 
 const ENTRY_DOMAIN = 'tollbook.entry.v1';
 
-/** The canonical form of an entry: what its hash covers, as the text of a JSON array of strings and nulls. */
-export function canonicalEntry(entry: LedgerEntry): string {
+/**
+ * The facts of an entry as text, in canonical order: what its hash covers, and what the store writes. Amounts have nine
+ * decimals; meters and detail are those of `canonicalMeters` and `canonicalDetail`.
+ */
+export function entryTexts(entry: LedgerEntry): (string | null)[] {
   const { usage, source } = entry;
-  return JSON.stringify([
-    ENTRY_DOMAIN,
+  return [
     entry.tenantId,
     String(entry.seq),
     entry.traceId,
@@ -133,12 +135,38 @@ export function canonicalEntry(entry: LedgerEntry): string {
     String(source.partition),
     source.kafkaOffset.toString(),
     entry.occurredAt,
-  ]);
+  ];
+}
+
+/** The canonical form of an entry: what its hash covers, as the text of a JSON array of strings and nulls. */
+export function canonicalEntry(entry: LedgerEntry): string {
+  return canonicalText(entryTexts(entry));
+}
+
+/** An entry with its texts and its hash, each made once. */
+export interface HashedEntry {
+  readonly entry: LedgerEntry;
+  readonly texts: readonly (string | null)[];
+  readonly hash: Buffer;
+}
+
+/** Makes the texts and the hash of an entry. */
+export function hashed(entry: LedgerEntry): HashedEntry {
+  const texts = entryTexts(entry);
+  return { entry, texts, hash: hashOfTexts(texts) };
+}
+
+function canonicalText(texts: readonly (string | null)[]): string {
+  return JSON.stringify([ENTRY_DOMAIN, ...texts]);
 }
 
 /** SHA-256 (32 bytes) of the canonical form in UTF-8. */
 export function entryHash(entry: LedgerEntry): Buffer {
-  return hash('sha256', canonicalEntry(entry), 'buffer');
+  return hashed(entry).hash;
+}
+
+function hashOfTexts(texts: readonly (string | null)[]): Buffer {
+  return hash('sha256', canonicalText(texts), 'buffer');
 }
 
 /** Meters as text with names in ascending code-unit order: `[["name","quantity","price"],…]`; null when there are none. */

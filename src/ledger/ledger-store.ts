@@ -7,7 +7,7 @@
 import type { Account, AccountTerms } from './account.js';
 import type { SealedBatch, StreamSource } from './batch.js';
 import type { DeadLetter } from './dead-letter.js';
-import type { EntryType, LedgerEntry } from './entry.js';
+import type { EntryType, HashedEntry } from './entry.js';
 import type { UsageEvent } from './events.js';
 import type { AmountNano } from './money.js';
 import type { TraceState } from './trace.js';
@@ -63,9 +63,7 @@ export interface UnpricedUsage {
 export interface LedgerAppend {
   readonly batch: SealedBatch;
   readonly cursorBefore: Cursor;
-  readonly entries: readonly LedgerEntry[];
-  /** The hash of each entry, in the same order. */
-  readonly entryHashes: readonly Buffer[];
+  readonly entries: readonly HashedEntry[];
   /** The accounts the entries changed, at their new seq. */
   readonly accounts: readonly Account[];
   readonly holdsOpened: readonly OpenHold[];

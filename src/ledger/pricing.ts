@@ -28,15 +28,22 @@ export type Cost =
   | { readonly kind: 'unpriced'; readonly meters: readonly string[] }
   | { readonly kind: 'outOfRange' };
 
+/** A price as nano-units per single unit: exact, and as a whole number where it is one (six decimals per 1,000 or fewer). */
+interface UnitPrice {
+  readonly exact: Decimal;
+  readonly wholeNano: bigint | undefined;
+}
+
 const PRICE_CACHE_MAX = 10_000;
-const priceCache = new Map<string, Decimal>();
+const priceCache = new Map<string, UnitPrice>();
 
 /** Prices recur by the million while price lists are short: parsed prices are kept, bounded. */
-function exactPrice(pricePer1k: string): Decimal {
+function unitPrice(pricePer1k: string): UnitPrice {
   const known = priceCache.get(pricePer1k);
   if (known !== undefined) return known;
   if (priceCache.size >= PRICE_CACHE_MAX) priceCache.clear();
-  const price = new Exact(pricePer1k).times(NANO_PER_UNIT_PRICE);
+  const exact = new Exact(pricePer1k).times(NANO_PER_UNIT_PRICE);
+  const price = { exact, wholeNano: exact.isInteger() ? BigInt(exact.toFixed(0)) : undefined };
   priceCache.set(pricePer1k, price);
   return price;
 }
@@ -47,20 +54,35 @@ export function unpricedMeters(usage: readonly MeteredUsage[]): string[] {
 }
 
 function isUnpriced({ quantity, pricePer1k }: MeteredUsage): boolean {
-  return quantity !== 0 && (pricePer1k === undefined || exactPrice(pricePer1k).isZero());
+  return quantity !== 0 && (pricePer1k === undefined || unitPrice(pricePer1k).exact.isZero());
 }
 
 /** Prices metered usage; quantities are non-negative safe integers, prices plain decimal strings per 1,000 units. */
 export function costOf(usage: readonly MeteredUsage[]): Cost {
   if (usage.some(isUnpriced)) return { kind: 'unpriced', meters: unpricedMeters(usage) };
-  let total: Decimal | undefined;
+  const nano = wholeNanoOf(usage) ?? roundedNanoOf(usage);
+  return isAmountInRange(nano) ? { kind: 'priced', amountNano: nano as AmountNano } : { kind: 'outOfRange' };
+}
+
+/** The cost where every price is a whole number of nano-units per unit, so that nothing is rounded: nearly all of them. */
+function wholeNanoOf(usage: readonly MeteredUsage[]): bigint | undefined {
+  let nano = 0n;
   for (const { quantity, pricePer1k } of usage) {
     if (quantity === 0 || pricePer1k === undefined) continue;
-    const cost = exactPrice(pricePer1k).times(quantity);
-    total = total === undefined ? cost : total.plus(cost);
+    const { wholeNano } = unitPrice(pricePer1k);
+    if (wholeNano === undefined) return undefined;
+    nano += wholeNano * BigInt(quantity);
   }
-  const nano = total === undefined ? 0n : BigInt(total.toDecimalPlaces(0, Decimal.ROUND_HALF_UP).toFixed(0));
-  return isAmountInRange(nano) ? { kind: 'priced', amountNano: nano as AmountNano } : { kind: 'outOfRange' };
+  return nano;
+}
+
+function roundedNanoOf(usage: readonly MeteredUsage[]): bigint {
+  let total = new Exact(0);
+  for (const { quantity, pricePer1k } of usage) {
+    if (quantity === 0 || pricePer1k === undefined) continue;
+    total = total.plus(unitPrice(pricePer1k).exact.times(quantity));
+  }
+  return BigInt(total.toDecimalPlaces(0, Decimal.ROUND_HALF_UP).toFixed(0));
 }
 
 /** The metered usage a hold is estimated from: the input tokens and the most output tokens the request may produce. */

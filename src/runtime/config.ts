@@ -47,6 +47,10 @@ export class Config {
   @Matches(/^[A-Za-z0-9._-]+$/, { message: 'may hold letters, digits, dots, underscores and hyphens' })
   redisPrefix!: string;
 
+  /** What the keys of one script call may share: a hash slot (`bucket`, for Redis Cluster) or only the server (`node`). */
+  @IsIn(['bucket', 'node'])
+  redisCallSpan!: 'bucket' | 'node';
+
   /** Most messages charged in one database transaction. */
   @IsInt()
   @Min(1)
@@ -123,6 +127,7 @@ export const SETTINGS: Readonly<Record<keyof Config, Setting>> = {
   topicCompleted: { env: 'TOLLBOOK_TOPIC_COMPLETED', fallback: 'usage.completed', kind: 'text' },
   consumerGroup: { env: 'TOLLBOOK_CONSUMER_GROUP', fallback: 'tollbook-ledger', kind: 'text' },
   redisPrefix: { env: 'TOLLBOOK_REDIS_PREFIX', fallback: 'tollbook', kind: 'text' },
+  redisCallSpan: { env: 'TOLLBOOK_REDIS_CALL_SPAN', fallback: 'node', kind: 'text' },
   chunkMessagesMax: { env: 'TOLLBOOK_CHUNK_MESSAGES_MAX', fallback: '2000', kind: 'integer' },
   partitionsConcurrent: { env: 'TOLLBOOK_PARTITIONS_CONCURRENT', fallback: '4', kind: 'integer' },
   redisDeadlineMs: { env: 'TOLLBOOK_REDIS_DEADLINE_MS', fallback: '250', kind: 'integer' },
@@ -169,7 +174,7 @@ export function loadConfig(environment: Environment = process.env): Readonly<Con
 function parseSetting(found: string, kind: Setting['kind']): string | number | undefined {
   if (kind === 'text') return found;
   if (kind === 'quota' && found === 'unlimited') return undefined;
-  return /^-?\d+$/.test(found) ? Number(found) : Number.NaN;
+  return /^-?\d{1,15}$/.test(found) ? Number(found) : found;
 }
 
 function describe(value: unknown, env: string): string {

@@ -10,6 +10,7 @@ import { deliver, type Happening, type MemoryLedger, openLedger } from './memory
 import { completions, histories, pendings, TENANTS, tightBalances, tightTerms } from './usage-histories.js';
 
 const RUNS = 600;
+const STATUSES = ['COMMITTED', 'EXPIRED', 'FAILED', 'PENDING', 'REFUSED', 'VOIDED', 'late'];
 const AMPLE: AccountTerms = { creditLimitNano: ZERO, dailyQuota: null, monthlyQuota: null, holdPolicy: 'estimate' };
 const AMPLE_BALANCE = 10n ** 15n;
 
@@ -156,6 +157,18 @@ describe('the entries of any history', () => {
         expect(account.monthlyUsed).to.equal(countIn(account.monthlyMonth));
       }
     });
+  });
+});
+
+describe('the random histories', () => {
+  it('reach every status and late charges, so that the properties speak of each', () => {
+    const reached = new Set<string>();
+    check((start, history) => {
+      for (const { entries } of play(start, history)) {
+        for (const { status, description } of entries) reached.add(description === 'late' ? 'late' : status);
+      }
+    });
+    expect([...reached].sort()).to.deep.equal(STATUSES);
   });
 });
 

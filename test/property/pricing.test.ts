@@ -12,10 +12,15 @@ const smallPrices = fc.stringMatching(/^0{1,3}(\.[0-9]{1,30})?$/);
 const anyPrices = fc.stringMatching(/^[0-9]{1,18}(\.[0-9]{1,30})?$/);
 const prices = fc.oneof({ weight: 3, arbitrary: smallPrices }, { weight: 1, arbitrary: anyPrices });
 const quantities = fc.oneof(fc.integer({ min: 0, max: 100_000 }), fc.integer({ min: 0, max: 1e12 }));
-const usages: fc.Arbitrary<MeteredUsage[]> = fc.array(
-  fc.record({ meter: fc.constantFrom('input_tokens', 'requests'), quantity: quantities, pricePer1k: prices }),
-  { maxLength: 18 },
-);
+/** Prices of at most six decimals are whole nano-units per unit: nothing is rounded, and another path computes it. */
+const wholePrices = fc.stringMatching(/^[0-9]{1,6}(\.[0-9]{1,6}0{0,3})?$/);
+
+function usagesAt(pricePer1k: fc.Arbitrary<string>): fc.Arbitrary<MeteredUsage[]> {
+  const meter = fc.constantFrom('input_tokens', 'requests');
+  return fc.array(fc.record({ meter, quantity: quantities, pricePer1k }), { maxLength: 18 });
+}
+
+const usages = fc.oneof(usagesAt(prices), usagesAt(wholePrices), usagesAt(fc.oneof(prices, wholePrices)));
 
 /** A price as a count of 1e-30 of the currency unit. */
 function scaled(price: string): bigint {

@@ -3,28 +3,18 @@
  * Source: PostgreSQL manual, COPY, "Text Format": fields by tab, rows by newline, \N for null, backslash escapes.
  */
 
-/** A value of a COPY row; bigint and number are written in base 10, a buffer as bytea. */
-export type CopyValue = string | number | bigint | boolean | Buffer | null;
-
 const SPECIAL = /[\\\t\n\r]/;
 const ESCAPES: Readonly<Record<string, string>> = { '\\': '\\\\', '\t': '\\t', '\n': '\\n', '\r': '\\r' };
 
-/** Writes one row with its final newline. */
-export function copyRow(values: readonly CopyValue[]): string {
-  let row = '';
-  for (let index = 0; index < values.length; index += 1) {
-    row += index === 0 ? copyField(values[index] ?? null) : `\t${copyField(values[index] ?? null)}`;
-  }
+/** Writes one row of column texts with its final newline; null is a missing value. */
+export function copyRow(values: readonly (string | null)[]): string {
+  let row = copyField(values[0] ?? null);
+  for (let index = 1; index < values.length; index += 1) row += `\t${copyField(values[index] ?? null)}`;
   return `${row}\n`;
 }
 
-function copyField(value: CopyValue): string {
+function copyField(value: string | null): string {
   if (value === null) return '\\N';
-  if (typeof value === 'string') return SPECIAL.test(value) ? escaped(value) : value;
-  if (typeof value === 'boolean') return value ? 't' : 'f';
-  return Buffer.isBuffer(value) ? `\\\\x${value.toString('hex')}` : value.toString();
-}
-
-function escaped(value: string): string {
+  if (!SPECIAL.test(value)) return value;
   return value.replace(/[\\\t\n\r]/g, (character) => ESCAPES[character] ?? character);
 }

@@ -182,14 +182,10 @@ class PostgresLedgerTransaction implements LedgerTransaction {
     await this.#sealBatch(append);
   }
 
-  async #copyEntries({ entries, entryHashes, batch }: LedgerAppend): Promise<void> {
+  async #copyEntries({ entries, batch }: LedgerAppend): Promise<void> {
     if (entries.length === 0) return;
     let rows = '';
-    entries.forEach((entry, index) => {
-      const entryHash = entryHashes[index];
-      invariant(entryHash !== undefined, 'every entry has its hash', { seq: entry.seq });
-      rows += copyRow(entryValues(entry, { recordedAt: batch.sealedAt, batchId: batch.batchId, entryHash }));
-    });
+    for (const entry of entries) rows += copyRow(entryValues(entry, batch));
     const stream = this.#client.query(copyFrom(`COPY ledger_entries (${ENTRY_COLUMNS.join(', ')}) FROM STDIN`));
     await pipeline(Readable.from([Buffer.from(rows)]), stream);
   }

@@ -5,14 +5,13 @@
  */
 import { TollbookError } from '../../runtime/errors.js';
 import type { Account, HoldPolicy } from '../account.js';
-import type { EntryMeters, EntryStatus, EntryType, EntryUsage, LedgerEntry } from '../entry.js';
+import type { EntryMeters, EntryStatus, EntryType, EntryUsage, HashedEntry } from '../entry.js';
 import type { UsageOutcome } from '../events.js';
 import type { Cursor, RecordedCommand } from '../ledger-store.js';
-import { type AmountNano, formatAmount, parseAmount } from '../money.js';
+import { type AmountNano, parseAmount } from '../money.js';
 import type { ChargeContent, TraceState } from '../trace.js';
-import type { CopyValue } from './copy-text.js';
 
-/** The columns of `ledger_entries` in the order of `entryValues`. */
+/** The columns of `ledger_entries`: those of `entryTexts` in their order, then those of the batch. */
 export const ENTRY_COLUMNS = [
   ...['tenant_id', 'seq', 'trace_id', 'type', 'status', 'amount', 'balance_before', 'balance_after'],
   ...['held_before', 'held_after', 'currency', 'requests', 'counted_on', 'input_tokens', 'output_tokens'],
@@ -21,51 +20,18 @@ export const ENTRY_COLUMNS = [
   ...['source_topic', 'source_partition', 'source_offset', 'occurred_at', 'recorded_at', 'batch_id', 'entry_hash'],
 ] as const;
 
-/** The values of one entry for COPY, in the order of ENTRY_COLUMNS. */
+const METERS_COLUMN = ENTRY_COLUMNS.indexOf('meters');
+const DETAIL_COLUMN = ENTRY_COLUMNS.indexOf('detail');
+
+/** The values of one entry for COPY, in the order of ENTRY_COLUMNS; meters and detail as JSON objects. */
 export function entryValues(
-  entry: LedgerEntry,
-  sealed: { recordedAt: string; batchId: number; entryHash: Buffer },
-): CopyValue[] {
-  const { usage, source } = entry;
-  return [
-    entry.tenantId,
-    entry.seq,
-    entry.traceId,
-    entry.type,
-    entry.status,
-    formatAmount(entry.amountNano),
-    formatAmount(entry.balanceBeforeNano),
-    formatAmount(entry.balanceAfterNano),
-    formatAmount(entry.heldBeforeNano),
-    formatAmount(entry.heldAfterNano),
-    entry.currency,
-    entry.requests,
-    entry.countedOn,
-    usage.inputTokens,
-    usage.outputTokens,
-    usage.inputPrice,
-    usage.outputPrice,
-    usage.meters === null ? null : JSON.stringify(usage.meters),
-    usage.priceVersion,
-    usage.provider,
-    usage.model,
-    usage.apiKeyId,
-    usage.presetItemId,
-    usage.stream,
-    usage.outcome,
-    usage.allowNegative,
-    entry.description,
-    entry.detail === null ? null : JSON.stringify(entry.detail),
-    entry.referenceSeq,
-    entry.actor,
-    source.topic,
-    source.partition,
-    source.kafkaOffset,
-    entry.occurredAt,
-    sealed.recordedAt,
-    sealed.batchId,
-    sealed.entryHash,
-  ];
+  { entry, texts, hash }: HashedEntry,
+  batch: { readonly sealedAt: string; readonly batchId: number },
+): (string | null)[] {
+  const values = [...texts, batch.sealedAt, String(batch.batchId), `\\x${hash.toString('hex')}`];
+  if (entry.usage.meters !== null) values[METERS_COLUMN] = JSON.stringify(entry.usage.meters);
+  if (entry.detail !== null) values[DETAIL_COLUMN] = JSON.stringify(entry.detail);
+  return values;
 }
 
 /** A row of `accounts`, selected with ACCOUNT_SELECT. */

@@ -1,0 +1,64 @@
+/** Owns: the row that an entry becomes: one value per column, each in its own column. */
+import { expect } from 'chai';
+import { hashed, type LedgerEntry } from '../../../src/ledger/entry.js';
+import { ENTRY_COLUMNS, entryValues } from '../../../src/ledger/postgres/rows.js';
+import { charge } from './usage-samples.js';
+
+function rowOf(changes: Partial<LedgerEntry> = {}): Record<string, string | null | undefined> {
+  const values = entryValues(hashed(charge(changes)), { sealedAt: '2026-03-15T10:00:01.000Z', batchId: 17 });
+  expect(values).to.have.lengthOf(ENTRY_COLUMNS.length);
+  return Object.fromEntries(ENTRY_COLUMNS.map((column, index) => [column, values[index]]));
+}
+
+describe('the row of an entry', () => {
+  it('has the value of each column in its place, as text or null', () => {
+    expect(rowOf({ description: 'late', actor: 'ops', referenceSeq: 3 })).to.deep.equal({
+      tenant_id: 'tenant-1',
+      seq: '8',
+      trace_id: 'trace-1',
+      type: 'DEDUCT',
+      status: 'COMMITTED',
+      amount: '0.018000000',
+      balance_before: '10.000000000',
+      balance_after: '9.982000000',
+      held_before: '0.000000000',
+      held_after: '0.000000000',
+      currency: 'USD',
+      requests: '1',
+      counted_on: '2026-03-15',
+      input_tokens: '1000',
+      output_tokens: '1000',
+      input_price: '0.003',
+      output_price: '0.015',
+      meters: null,
+      price_version: 'v1',
+      provider: 'anthropic',
+      model: 'claude-sonnet-4',
+      api_key_id: 'key-1',
+      preset_item_id: 'preset-1',
+      stream: 'false',
+      outcome: 'succeeded',
+      allow_negative: 'false',
+      description: 'late',
+      detail: null,
+      reference_seq: '3',
+      actor: 'ops',
+      source_topic: 'usage.completed',
+      source_partition: '3',
+      source_offset: '41',
+      occurred_at: '2026-03-15T10:00:00.000Z',
+      recorded_at: '2026-03-15T10:00:01.000Z',
+      batch_id: '17',
+      entry_hash: `\\x${hashed(charge({ description: 'late', actor: 'ops', referenceSeq: 3 })).hash.toString('hex')}`,
+    });
+  });
+
+  it('stores meters and detail as JSON objects and not in their canonical form', () => {
+    const meters = { requests: { quantity: 1, price: '10' } };
+    const row = rowOf({ usage: { ...charge().usage, meters }, detail: { limit: '5', used: '5' } });
+    expect(row).to.include({
+      meters: '{"requests":{"quantity":1,"price":"10"}}',
+      detail: '{"limit":"5","used":"5"}',
+    });
+  });
+});

@@ -61,6 +61,11 @@ describe('the cost of usage', () => {
     expect(nanoOf([1000, '0.003'], [1000, '0.015'], [960, '0.0003'], [1, '10'])).to.equal(28_288_000n);
   });
 
+  it('rounds the whole sum when only one of its prices has more than six decimals', () => {
+    expect(nanoOf([1, '0.003'], [1, '0.0000005'])).to.equal(3_001n);
+    expect(nanoOf([1, '0.0000004'], [1, '0.003'])).to.equal(3_000n);
+  });
+
   it('is the largest amount at one nano-unit below 2^63, and out of range at exactly 2^63', () => {
     expect(nanoOf([1000, '9223372036.854775807'])).to.equal(2n ** 63n - 1n);
     expect(costOf(metered([1000, '9223372036.854775808']))).to.deep.equal({ kind: 'outOfRange' });

@@ -43,7 +43,15 @@ function positiveSeconds(text: string): number {
   return seconds;
 }
 
-async function run({ consumes, projects, flags }: { consumes: boolean; projects: boolean; flags: RunFlags }): Promise<void> {
+async function run({
+  consumes,
+  projects,
+  flags,
+}: {
+  consumes: boolean;
+  projects: boolean;
+  flags: RunFlags;
+}): Promise<void> {
   const config = loadConfig();
   const logger = createLogger({ level: config.logLevel, name: 'tollbook' });
   const stop = listenForStop();
@@ -93,7 +101,8 @@ class ChunkTally {
   }
 
   #report(): void {
-    if (this.#chunks > 0) this.#logger.info({ entries: this.#entries, chunks: this.#chunks }, 'charged since the last report');
+    if (this.#chunks > 0)
+      this.#logger.info({ entries: this.#entries, chunks: this.#chunks }, 'charged since the last report');
     this.#entries = 0;
     this.#chunks = 0;
   }

@@ -57,7 +57,10 @@ async function credit(tenantId: string, flags: CreditFlags): Promise<CreditResul
   }
 }
 
-function asJson(tenantId: string, { outcome, seq, balanceAfterNano, currency }: CreditResult & { currency: string }): string {
+function asJson(
+  tenantId: string,
+  { outcome, seq, balanceAfterNano, currency }: CreditResult & { currency: string },
+): string {
   return `${JSON.stringify({ tenantId, outcome, seq, balanceAfter: formatAmount(balanceAfterNano), currency })}\n`;
 }
 

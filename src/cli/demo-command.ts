@@ -28,7 +28,14 @@ import { waitForRedis } from '../runtime/redis.js';
 import type { SimulationPlan } from '../simulator/plan.js';
 import { publishPlan } from '../simulator/publish-plan.js';
 import { planSimulation, writeExpectation } from '../simulator/simulate.js';
-import { type DemoProofs, type DemoSummary, demoTables, readDemoCounts, readDemoTenants, summarise } from './demo-report.js';
+import {
+  type DemoProofs,
+  type DemoSummary,
+  demoTables,
+  readDemoCounts,
+  readDemoTenants,
+  summarise,
+} from './demo-report.js';
 import { enterDemoWorld } from './demo-world.js';
 import { connectAdmin, defaultTerms, openRedis, startLedgerProcess } from './ledger-process.js';
 import { wholeNumber } from './option-values.js';

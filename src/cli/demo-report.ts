@@ -161,7 +161,10 @@ export function demoTables(summary: DemoSummary, tenants: readonly DemoTenant[],
 }
 
 function tenantTable(tenants: readonly DemoTenant[]): string {
-  const table = plainTable(['tenant', 'requests', 'charged', 'held', 'balance', 'refused'], ['left', 'right', 'right', 'right', 'right', 'right']);
+  const table = plainTable(
+    ['tenant', 'requests', 'charged', 'held', 'balance', 'refused'],
+    ['left', 'right', 'right', 'right', 'right', 'right'],
+  );
   for (const tenant of tenants.slice(0, TENANTS_SHOWN)) {
     const amounts = [tenant.charged, tenant.held, tenant.balance].map((amount) => displayAmount(parseAmount(amount)));
     table.push([tenant.tenantId, tenant.requests, ...amounts, tenant.refused]);
@@ -226,7 +229,11 @@ function nextSteps(summary: DemoSummary, out: string): string {
   ].join('\n');
 }
 
-async function queryRows<R extends pg.QueryResultRow>(pool: pg.Pool, sql: string, values: unknown[] = []): Promise<R[]> {
+async function queryRows<R extends pg.QueryResultRow>(
+  pool: pg.Pool,
+  sql: string,
+  values: unknown[] = [],
+): Promise<R[]> {
   try {
     return (await pool.query<R>(sql, values)).rows;
   } catch (error) {

@@ -77,7 +77,10 @@ async function assemble(
   closers.push(() => pool.end());
   await assertSchemaCurrent(pool);
   const redis = openRedis(config, logger);
-  closers.push(() => Promise.resolve(redis.disconnect()));
+  closers.push(() => {
+    redis.disconnect();
+    return Promise.resolve();
+  });
   const scripts = new QuotaScripts(redis, { prefix: config.redisPrefix, callSpan: config.redisCallSpan });
   const reader = new PostgresLedgerReader(pool);
   const projector = new Projector({ reader, scripts, logger, onFatal: options.onFatal });
@@ -144,7 +147,12 @@ async function startConsumer(
     ]),
     protocol: new ChargeProtocol({
       store: new PostgresLedgerStore(parts.pool),
-      gate: new RedisQuotaGate({ scripts: parts.scripts, deadlineMs: config.redisDeadlineMs, clock: systemClock, logger }),
+      gate: new RedisQuotaGate({
+        scripts: parts.scripts,
+        deadlineMs: config.redisDeadlineMs,
+        clock: systemClock,
+        logger,
+      }),
       clock: systemClock,
       limits: { eventBytesMax: config.eventBytesMax, eventAgeMaxMs: config.eventAgeMaxMs },
       defaults: { currency: config.defaultCurrency, terms: defaultTerms(config) },
@@ -167,23 +175,33 @@ async function startConsumer(
 }
 
 /** Connects an admin client and makes sure that the topics exist. Throws KAFKA_UNAVAILABLE, TOPIC_MISSING. */
-export async function connectAdmin(kafka: Kafka, topics: readonly string[]): Promise<{ admin: Admin; clusterId: string }> {
+export async function connectAdmin(
+  kafka: Kafka,
+  topics: readonly string[],
+): Promise<{ admin: Admin; clusterId: string }> {
   const admin = kafka.admin();
   try {
     await admin.connect();
     const existing = new Set(await admin.listTopics());
     const missing = topics.filter((topic) => !existing.has(topic));
     if (missing.length > 0) {
-      throw new TollbookError('TOPIC_MISSING', `topic ${missing.join(', ')} does not exist; create it with: tollbook topics create`);
+      throw new TollbookError(
+        'TOPIC_MISSING',
+        `topic ${missing.join(', ')} does not exist; create it with: tollbook topics create`,
+      );
     }
     const { clusterId } = await admin.describeCluster();
     return { admin, clusterId };
   } catch (error) {
     await admin.disconnect();
     if (error instanceof TollbookError) throw error;
-    throw new TollbookError('KAFKA_UNAVAILABLE', `Kafka does not answer: ${error instanceof Error ? error.message : String(error)}`, {
-      cause: error,
-    });
+    throw new TollbookError(
+      'KAFKA_UNAVAILABLE',
+      `Kafka does not answer: ${error instanceof Error ? error.message : String(error)}`,
+      {
+        cause: error,
+      },
+    );
   }
 }
 

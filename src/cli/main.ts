@@ -50,7 +50,9 @@ function forEachCommand(command: Command, visit: (command: Command) => void): vo
 function exitCodeOf(error: unknown): number {
   if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2;
   if (!isTollbookError(error)) {
-    process.stderr.write(`tollbook: unexpected: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`);
+    process.stderr.write(
+      `tollbook: unexpected: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`,
+    );
     return 1;
   }
   process.stderr.write(`tollbook: ${error.code}: ${error.message}\n`);

@@ -39,7 +39,8 @@ export function currencyCode(text: string): string {
 
 /** Parses text for people, such as a reason or the name of an actor. */
 export function plainText(text: string): string {
-  if (!PRINTABLE.test(text) || text.trim() === '') throw new InvalidArgumentError('allowed: 1 to 500 printable characters');
+  if (!PRINTABLE.test(text) || text.trim() === '')
+    throw new InvalidArgumentError('allowed: 1 to 500 printable characters');
   return text;
 }
 

@@ -66,9 +66,13 @@ export async function createTopics(
     });
     return missing;
   } catch (error) {
-    throw new TollbookError('KAFKA_UNAVAILABLE', `topics cannot be created: ${error instanceof Error ? error.message : String(error)}`, {
-      cause: error,
-    });
+    throw new TollbookError(
+      'KAFKA_UNAVAILABLE',
+      `topics cannot be created: ${error instanceof Error ? error.message : String(error)}`,
+      {
+        cause: error,
+      },
+    );
   } finally {
     await admin.disconnect();
   }

@@ -27,7 +27,14 @@ import type { Clock } from '../runtime/clock.js';
 import { TollbookError } from '../runtime/errors.js';
 import { bookChunk } from './chunk-booking.js';
 import { type ChunkKnowledge, type ChunkOpening, planChunk } from './chunk-plan.js';
-import { type BillableEvent, type ChunkMessage, intake, type IntakeItem, type IntakeLimits, type UsageKind } from './intake.js';
+import {
+  type BillableEvent,
+  type ChunkMessage,
+  intake,
+  type IntakeItem,
+  type IntakeLimits,
+  type UsageKind,
+} from './intake.js';
 import type { QuotaGate } from './quota-gate.js';
 
 /** Some consecutive messages of one partition. */
@@ -93,7 +100,11 @@ export class ChargeProtocol {
     if (cursor.nextOffset >= chunk.nextOffset) return { kind: 'alreadyCharged', nextOffset: cursor.nextOffset };
     const fresh = items.filter((item) => offsetOf(item) >= cursor.nextOffset);
     const firstOffset = fresh[0] === undefined ? chunk.nextOffset : offsetOf(fresh[0]);
-    if (firstOffset > cursor.nextOffset && chunk.harmlessHoleFrom !== cursor.nextOffset && fresh.length === items.length) {
+    if (
+      firstOffset > cursor.nextOffset &&
+      chunk.harmlessHoleFrom !== cursor.nextOffset &&
+      fresh.length === items.length
+    ) {
       return { kind: 'hole', expectedOffset: cursor.nextOffset, firstOffset };
     }
     const knowledge = await this.#lockAndRead(transaction, fresh);
@@ -117,13 +128,20 @@ export class ChargeProtocol {
     const known = await transaction.lockCursor(chunk.source);
     if (known !== undefined) return ofCluster(known, clusterId);
     const firstOffset = chunk.messages[0]?.kafkaOffset ?? chunk.nextOffset;
-    return transaction.createCursor({ source: chunk.source, nextOffset: firstOffset, batchNo: 0, head: CHAIN_GENESIS, clusterId });
+    return transaction.createCursor({
+      source: chunk.source,
+      nextOffset: firstOffset,
+      batchNo: 0,
+      head: CHAIN_GENESIS,
+      clusterId,
+    });
   }
 
   /** Steps 3 and 4, up to the decision: accounts locked, then everything read. */
   async #lockAndRead(transaction: LedgerTransaction, items: readonly IntakeItem[]): Promise<ChunkKnowledge> {
     const billable = items.filter((item): item is BillableEvent => item.kind === 'billable');
-    if (billable.length === 0) return { accounts: new Map(), traces: new Map(), parked: new Set(), openings: new Map() };
+    if (billable.length === 0)
+      return { accounts: new Map(), traces: new Map(), parked: new Set(), openings: new Map() };
     const wanted = this.#openingsFor(billable);
     const opened = await transaction.ensureAccounts([...wanted.values()]);
     const openings = new Map([...wanted].filter(([tenantId]) => opened.has(tenantId)));
@@ -164,7 +182,8 @@ function offsetOf(item: IntakeItem): bigint {
 
 function tracesOf(billable: readonly BillableEvent[]): TraceKey[] {
   const seen = new Map<string, TraceKey>();
-  for (const { tenantId, event } of billable) seen.set(`${tenantId} ${event.traceId}`, { tenantId, traceId: event.traceId });
+  for (const { tenantId, event } of billable)
+    seen.set(`${tenantId} ${event.traceId}`, { tenantId, traceId: event.traceId });
   return [...seen.values()];
 }
 

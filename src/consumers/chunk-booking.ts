@@ -110,11 +110,17 @@ class ChunkBook {
   #charge(planned: PlannedEntry): void {
     const { item, intent } = planned;
     const account = this.#account(item.tenantId);
-    const refusal = intent.refused === null ? undefined : (this.#input.refusals.get(planned) ?? refusalOf(account, intent.delta));
+    const refusal =
+      intent.refused === null ? undefined : (this.#input.refusals.get(planned) ?? refusalOf(account, intent.delta));
     const { traceId, occurredAt } = item.event;
-    const booked = bookIntent(account, { traceId, occurredAt, source: this.#sourceOf(item.message) }, { intent, refusal });
+    const booked = bookIntent(
+      account,
+      { traceId, occurredAt, source: this.#sourceOf(item.message) },
+      { intent, refusal },
+    );
     if (booked === undefined) {
-      const detail = 'the balance after this event would be 2^63 nano-units or more; allowed: below 9223372036.854775808';
+      const detail =
+        'the balance after this event would be 2^63 nano-units or more; allowed: below 9223372036.854775808';
       this.#deadLetters.push(deadLetter(item.message, { reason: 'AMOUNT_OUT_OF_RANGE', detail, event: item.event }));
       return;
     }

@@ -69,7 +69,8 @@ function planBillable(item: BillableEvent, chunk: ChunkState): PlannedItem {
   const account = chunk.accounts.get(item.tenantId);
   const { currency } = item.pricing;
   if (account?.currency !== currency) {
-    const allowed = account === undefined ? 'the configured default currency' : `${account.currency}, the account's currency`;
+    const allowed =
+      account === undefined ? 'the configured default currency' : `${account.currency}, the account's currency`;
     return asDeadLetter(item, 'CURRENCY_MISMATCH', `pricing.currency is ${currency}; allowed: ${allowed}`);
   }
   const key = traceKey({ tenantId: item.tenantId, traceId: item.event.traceId });
@@ -79,7 +80,11 @@ function planBillable(item: BillableEvent, chunk: ChunkState): PlannedItem {
   return plannedOf(item, decision, { key, parked: chunk.parked });
 }
 
-function plannedOf(item: BillableEvent, decision: Decision, { key, parked }: { key: string; parked: Set<string> }): PlannedItem {
+function plannedOf(
+  item: BillableEvent,
+  decision: Decision,
+  { key, parked }: { key: string; parked: Set<string> },
+): PlannedItem {
   const { event, message, tenantId } = item;
   switch (decision.kind) {
     case 'entry':
@@ -89,10 +94,18 @@ function plannedOf(item: BillableEvent, decision: Decision, { key, parked }: { k
       return decision;
     case 'conflict': {
       const fields = decision.fields.join(', ');
-      return asDeadLetter(item, 'CONFLICTING_DUPLICATE', `trace_id ${event.traceId} is already charged; differing: ${fields}`);
+      return asDeadLetter(
+        item,
+        'CONFLICTING_DUPLICATE',
+        `trace_id ${event.traceId} is already charged; differing: ${fields}`,
+      );
     }
     case 'outOfRange':
-      return asDeadLetter(item, 'AMOUNT_OUT_OF_RANGE', 'the cost is 2^63 nano-units or more; allowed: below 9223372036.854775808');
+      return asDeadLetter(
+        item,
+        'AMOUNT_OUT_OF_RANGE',
+        'the cost is 2^63 nano-units or more; allowed: below 9223372036.854775808',
+      );
     case 'unpriced':
       if (event.kind === 'pending') {
         const reason = `${NOT_BILLABLE}: estimate without a price for ${decision.meters.join(', ')}`;
@@ -100,7 +113,10 @@ function plannedOf(item: BillableEvent, decision: Decision, { key, parked }: { k
       }
       if (parked.has(key)) return { kind: 'duplicate' };
       parked.add(key);
-      return { kind: 'unpriced', parked: { kafkaOffset: message.kafkaOffset, tenantId, event, meters: decision.meters } };
+      return {
+        kind: 'unpriced',
+        parked: { kafkaOffset: message.kafkaOffset, tenantId, event, meters: decision.meters },
+      };
     default:
       return unreachable(decision);
   }

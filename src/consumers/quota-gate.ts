@@ -18,7 +18,10 @@ import type { PlannedEntry, PlannedItem } from './chunk-plan.js';
 /** What the charge protocol asks of whoever decides beside the ledger. */
 export interface QuotaGate {
   /** Returns what was refused; an entry that is absent was granted, or nobody could be asked. Never rejects. */
-  refusals(planned: readonly PlannedItem[], accounts: ReadonlyMap<string, Account>): Promise<Map<PlannedEntry, QuotaRefusal>>;
+  refusals(
+    planned: readonly PlannedItem[],
+    accounts: ReadonlyMap<string, Account>,
+  ): Promise<Map<PlannedEntry, QuotaRefusal>>;
 }
 
 /** Settings of the gate; times in milliseconds. */
@@ -110,7 +113,10 @@ export class RedisQuotaGate implements QuotaGate {
       const isAhead = reply.kind === 'ahead';
       if (isAhead) {
         const facts = { tenantId, version: reply.version, seq: account.seq };
-        this.#options.logger.error(facts, 'quota hash is ahead of its ledger (was the database restored?): hydrating it anew');
+        this.#options.logger.error(
+          facts,
+          'quota hash is ahead of its ledger (was the database restored?): hydrating it anew',
+        );
       }
       return {
         tenantId,
@@ -149,7 +155,11 @@ function questionsOf(planned: readonly PlannedItem[], accounts: ReadonlyMap<stri
     deltas: {
       tenantId,
       ledgerSeq: accounts.get(tenantId)?.seq ?? 0,
-      items: entries.map(({ item, intent }) => ({ traceId: item.event.traceId, phase: intent.phase, delta: intent.delta })),
+      items: entries.map(({ item, intent }) => ({
+        traceId: item.event.traceId,
+        phase: intent.phase,
+        delta: intent.delta,
+      })),
     },
     entries,
   }));

@@ -5,7 +5,9 @@ import type { LedgerReader } from '../ledger/ledger-reader.js';
 /** Offsets between the cursors and the ends of the logs, over all partitions of the topics. Throws POSTGRES_*. */
 export async function streamLag(admin: Admin, reader: LedgerReader, topics: readonly string[]): Promise<bigint> {
   const cursors = await reader.readCursors();
-  const positions = new Map(cursors.map(({ source, nextOffset }) => [`${source.topic}/${source.partition}`, nextOffset]));
+  const positions = new Map(
+    cursors.map(({ source, nextOffset }) => [`${source.topic}/${source.partition}`, nextOffset]),
+  );
   let lag = 0n;
   for (const topic of topics) {
     for (const { partition, low, high } of await admin.fetchTopicOffsets(topic)) {

@@ -86,7 +86,9 @@ export class UsageConsumer {
     this.#consumer.on('consumer.crash', ({ payload }) => {
       if (payload.restart) return;
       this.#options.onFatal(
-        new TollbookError('CONSUMER_CRASHED', `the Kafka consumer stopped: ${payload.error.message}`, { cause: payload.error }),
+        new TollbookError('CONSUMER_CRASHED', `the Kafka consumer stopped: ${payload.error.message}`, {
+          cause: payload.error,
+        }),
       );
     });
     await this.#consumer.connect();

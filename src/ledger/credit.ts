@@ -5,7 +5,6 @@
  * under the same key is an error; entry, account and batch are written together or not at all.
  */
 import { TollbookError, invariant } from '../runtime/errors.js';
-import type { Clock } from '../runtime/clock.js';
 import { type Account, type AccountTerms, evolve } from './account.js';
 import { appendSealed } from './append-sealed.js';
 import { CHAIN_GENESIS, type StreamSource } from './batch.js';
@@ -37,7 +36,7 @@ export interface CreditResult {
 /** What the command runs on. */
 export interface CommandPorts {
   readonly store: LedgerStore;
-  readonly clock: Clock;
+  readonly clock: { nowMs(): number };
   /** The terms of an account that the command opens. */
   readonly terms: AccountTerms;
 }
@@ -59,7 +58,10 @@ export async function bookCredit(ports: CommandPorts, command: CreditCommand): P
     const sealedAtMs = ports.clock.nowMs();
     const occurredAt = new Date(sealedAtMs).toISOString();
     const { account, isNew } = await lockAccount(transaction, ports, { ...command, day: occurredAt.slice(0, 10) });
-    const recorded = await transaction.readCommand({ tenantId: command.tenantId, traceId: commandTraceId(command.key) });
+    const recorded = await transaction.readCommand({
+      tenantId: command.tenantId,
+      traceId: commandTraceId(command.key),
+    });
     if (recorded !== undefined) return repeated(command, recorded);
     assertCurrency(command, account);
     const origin = { source: { ...source, kafkaOffset: cursor.nextOffset }, occurredAt };
@@ -69,7 +71,15 @@ export async function bookCredit(ports: CommandPorts, command: CreditCommand): P
     await appendSealed(
       transaction,
       {
-        counts: { charged: 1, openings: isNew ? 1 : 0, duplicates: 0, superseded: 0, skipped: 0, unpriced: 0, deadLetters: 0 },
+        counts: {
+          charged: 1,
+          openings: isNew ? 1 : 0,
+          duplicates: 0,
+          superseded: 0,
+          skipped: 0,
+          unpriced: 0,
+          deadLetters: 0,
+        },
         entries: opening === undefined ? [credited] : [opening.entry, credited],
         accounts: [after],
         holdsOpened: [],

@@ -59,7 +59,10 @@ export async function sweepInflight(options: InflightSweepOptions): Promise<Infl
   return { tenants, landed, leaked };
 }
 
-async function oldItems({ scripts, clock, ttlMs }: InflightSweepOptions, tenantIds: readonly string[]): Promise<OldItem[]> {
+async function oldItems(
+  { scripts, clock, ttlMs }: InflightSweepOptions,
+  tenantIds: readonly string[],
+): Promise<OldItem[]> {
   const bornBefore = clock.nowMs() - ttlMs;
   const items = await scripts.readInflight(tenantIds);
   return tenantIds.flatMap((tenantId, index) =>

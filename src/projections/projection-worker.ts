@@ -44,7 +44,9 @@ export class ProjectionWorker {
   async start(): Promise<void> {
     await this.#tail.start();
     this.#options.redis.on('ready', this.#onReady);
-    this.#every(TAIL_INTERVAL_MS, 'tail', () => this.#tail.advance((tenantIds) => this.#options.projector.mark(tenantIds)));
+    this.#every(TAIL_INTERVAL_MS, 'tail', () =>
+      this.#tail.advance((tenantIds) => this.#options.projector.mark(tenantIds)),
+    );
     this.#every(this.#options.sweepIntervalMs, 'sweep', async () => {
       await this.#sweepHashes();
       await this.#sweepOverlay();

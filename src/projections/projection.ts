@@ -65,7 +65,10 @@ export async function projectTenants(
   const isStale = ({ account }: AccountProgress): boolean =>
     versions.get(account.tenantId) !== account.seq || extraDrops.has(account.tenantId);
   const stale = progress.filter(isStale);
-  const landed = await landedInFlight(ports, stale.filter((each) => needsInFlight(each, versions)));
+  const landed = await landedInFlight(
+    ports,
+    stale.filter((each) => needsInFlight(each, versions)),
+  );
   const projections = stale.map(({ account, steps }): TenantProjection => ({
     tenantId: account.tenantId,
     expectedVersion: versions.get(account.tenantId) ?? null,

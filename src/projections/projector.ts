@@ -68,7 +68,7 @@ export class Projector {
   async sweep(): Promise<number> {
     const { reader, scripts } = this.#options;
     let found = 0;
-    for (let after = ''; ; ) {
+    for (let after = ''; ;) {
       const page = await reader.pageAccounts(after, SWEEP_PAGE);
       const versions = await scripts.versions(page.map(({ tenantId }) => tenantId));
       const stale = page.filter(({ seq }, index) => versions[index] !== seq);
@@ -151,7 +151,9 @@ export class Projector {
     if (!isTollbookError(error) || error.disposition === 'halt') {
       this.#stopped = true;
       this.#options.onFatal(
-        isTollbookError(error) ? error : new TollbookError('INVARIANT_BROKEN', 'projecting failed unexpectedly', { cause: error }),
+        isTollbookError(error)
+          ? error
+          : new TollbookError('INVARIANT_BROKEN', 'projecting failed unexpectedly', { cause: error }),
       );
       return;
     }

@@ -25,7 +25,10 @@ export interface AccountProof {
 const ENTRY_PAGE = 5_000;
 
 /** Folds every entry and compares the result with the accounts. Throws POSTGRES_*. */
-export async function proveAccounts(pool: pg.Pool, onEntries: (entries: number) => void = () => undefined): Promise<AccountProof> {
+export async function proveAccounts(
+  pool: pg.Pool,
+  onEntries: (entries: number) => void = () => undefined,
+): Promise<AccountProof> {
   const reader = new PostgresLedgerReader(pool);
   const problems: string[] = [];
   let [accounts, entries, totalNano] = [0, 0, 0n];
@@ -35,7 +38,7 @@ export async function proveAccounts(pool: pg.Pool, onEntries: (entries: number) 
     const stored = (await reader.readAccounts([account.tenantId])).get(account.tenantId);
     problems.push(...differences(account, stored));
   };
-  for (let after = { tenantId: '', seq: 0 }; ; ) {
+  for (let after = { tenantId: '', seq: 0 }; ;) {
     const page = await pageEntries(pool, after, ENTRY_PAGE);
     for (const { entry } of page) {
       if (folded !== undefined && folded.tenantId !== entry.tenantId) await close(folded);
@@ -58,7 +61,9 @@ function fold(before: Account | undefined, entry: LedgerEntry, problems: string[
   const start = before?.tenantId === entry.tenantId ? before : opened(entry);
   const moved = entry.balanceAfterNano - entry.balanceBeforeNano;
   if (moved !== balanceEffect(entry)) {
-    problems.push(`entry ${entry.tenantId}#${entry.seq} moves the balance by ${moved} nano, its amount says ${balanceEffect(entry)}`);
+    problems.push(
+      `entry ${entry.tenantId}#${entry.seq} moves the balance by ${moved} nano, its amount says ${balanceEffect(entry)}`,
+    );
   }
   try {
     return evolve(start, entry);
@@ -72,7 +77,14 @@ function fold(before: Account | undefined, entry: LedgerEntry, problems: string[
 
 /** The account before its first entry, which carries its terms. */
 function opened(entry: LedgerEntry): Account {
-  const terms = termsOf(entry.detail ?? { credit_limit: '0', daily_quota: 'unlimited', monthly_quota: 'unlimited', hold_policy: 'estimate' });
+  const terms = termsOf(
+    entry.detail ?? {
+      credit_limit: '0',
+      daily_quota: 'unlimited',
+      monthly_quota: 'unlimited',
+      hold_policy: 'estimate',
+    },
+  );
   const { tenantId, currency } = entry;
   return emptyAccount({ tenantId, currency, day: dayOf(entry.occurredAt) }, terms);
 }
@@ -81,7 +93,10 @@ function differences(folded: Account, stored: Account | undefined): string[] {
   if (stored === undefined) return [`account ${folded.tenantId} is missing`];
   return (Object.keys(folded) as (keyof Account)[])
     .filter((field) => folded[field] !== stored[field])
-    .map((field) => `account ${folded.tenantId}: ${field} is ${String(stored[field])}, its entries say ${String(folded[field])}`);
+    .map(
+      (field) =>
+        `account ${folded.tenantId}: ${field} is ${String(stored[field])}, its entries say ${String(folded[field])}`,
+    );
 }
 
 async function heldProblems(pool: pg.Pool): Promise<string[]> {

@@ -22,7 +22,10 @@ export interface ChainProof {
 const BATCH_PAGE = 100;
 
 /** Verifies every chain from its genesis to the head its cursor names. Throws POSTGRES_*. */
-export async function proveChains(pool: pg.Pool, onBatch: (entries: number) => void = () => undefined): Promise<ChainProof> {
+export async function proveChains(
+  pool: pg.Pool,
+  onBatch: (entries: number) => void = () => undefined,
+): Promise<ChainProof> {
   const cursors = await new PostgresLedgerReader(pool).readCursors();
   const problems: string[] = [];
   let [batches, entries] = [0, 0];
@@ -48,7 +51,7 @@ interface ChainTip {
 }
 
 async function* batchesOf(pool: pg.Pool, { source }: Cursor): AsyncGenerator<SealedBatch> {
-  for (let afterBatchNo = 0; ; ) {
+  for (let afterBatchNo = 0; ;) {
     const page = await pageBatches(pool, { source, afterBatchNo }, BATCH_PAGE);
     yield* page;
     const last = page[page.length - 1];
@@ -81,7 +84,8 @@ function entryProblems(batch: SealedBatch, stored: readonly StoredEntry[]): stri
   for (const [index, { entry, entryHash: storedHash, recordedAt }] of stored.entries()) {
     const id = `entry ${entry.tenantId}#${entry.seq}`;
     if (hashes[index]?.equals(storedHash) !== true) problems.push(`${id} does not have the hash of its content`);
-    if (recordedAt !== batch.sealedAt) problems.push(`${id} was recorded at ${recordedAt}, its batch at ${batch.sealedAt}`);
+    if (recordedAt !== batch.sealedAt)
+      problems.push(`${id} was recorded at ${recordedAt}, its batch at ${batch.sealedAt}`);
   }
   return problems;
 }
@@ -89,7 +93,10 @@ function entryProblems(batch: SealedBatch, stored: readonly StoredEntry[]): stri
 function headProblems(cursor: Cursor, tip: ChainTip): string[] {
   const name = `${cursor.source.topic}/${cursor.source.partition}`;
   return problemsOf([
-    [cursor.batchNo === tip.batchNo, `the cursor of ${name} counts ${cursor.batchNo} batches, the chain has ${tip.batchNo}`],
+    [
+      cursor.batchNo === tip.batchNo,
+      `the cursor of ${name} counts ${cursor.batchNo} batches, the chain has ${tip.batchNo}`,
+    ],
     [cursor.head.equals(tip.head), `the cursor of ${name} names another head than the last batch of the chain`],
     [
       tip.nextOffset === undefined || cursor.nextOffset >= tip.nextOffset,

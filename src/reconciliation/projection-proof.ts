@@ -22,14 +22,15 @@ const ACCOUNT_PAGE = 500;
 export async function proveProjections(reader: LedgerReader, scripts: QuotaScripts): Promise<ProjectionProof> {
   const problems: string[] = [];
   let [hashes, drift, inFlight] = [0, 0, 0];
-  for (let after = ''; ; ) {
+  for (let after = ''; ;) {
     const tenantIds = (await reader.pageAccounts(after, ACCOUNT_PAGE)).map(({ tenantId }) => tenantId);
     const accounts = await reader.readAccounts(tenantIds);
     const found = await scripts.readQuota(tenantIds);
     const items = await scripts.readInflight(tenantIds);
     for (const [index, tenantId] of tenantIds.entries()) {
       const account = accounts.get(tenantId);
-      const differing = account === undefined ? ['account'] : differingFields(quotaHashOf(account), found[index] ?? null);
+      const differing =
+        account === undefined ? ['account'] : differingFields(quotaHashOf(account), found[index] ?? null);
       if (differing.length > 0) {
         drift += 1;
         problems.push(`quota hash of ${tenantId} differs from its account in ${differing.join(', ')}`);

@@ -164,9 +164,13 @@ export function loadConfig(environment: Environment = process.env): Readonly<Con
     return `${env} is ${describe(problem.value, env)}: ${allowed.replaceAll(problem.property, 'it')}`;
   });
   if (problems.length > 0) {
-    throw new TollbookError('CONFIG_INVALID', `${problems.length} setting(s) are invalid:\n  ${problems.join('\n  ')}`, {
-      context: { problems },
-    });
+    throw new TollbookError(
+      'CONFIG_INVALID',
+      `${problems.length} setting(s) are invalid:\n  ${problems.join('\n  ')}`,
+      {
+        context: { problems },
+      },
+    );
   }
   return Object.freeze(config);
 }

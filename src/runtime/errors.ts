@@ -38,7 +38,8 @@ export const ERROR_CODES = {
   },
   EVENT_INVALID: {
     disposition: 'deadLetter',
-    meaning: 'An event breaks the published contract; the message names each field, the value found and what is allowed.',
+    meaning:
+      'An event breaks the published contract; the message names each field, the value found and what is allowed.',
     remedy: 'Correct the producer; the dead letter keeps the original bytes for a redrive.',
   },
   PUBLISHER_BUFFER_FULL: {

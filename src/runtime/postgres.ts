@@ -66,13 +66,24 @@ const BY_SQLSTATE: Readonly<Record<string, ErrorCode>> = {
   '42703': 'SCHEMA_OUT_OF_DATE',
 };
 
-const BROKEN_CONNECTION = new Set(['ECONNREFUSED', 'ECONNRESET', 'EPIPE', 'ETIMEDOUT', 'ENOTFOUND', 'EHOSTUNREACH', 'ENOENT']);
+const BROKEN_CONNECTION = new Set([
+  'ECONNREFUSED',
+  'ECONNRESET',
+  'EPIPE',
+  'ETIMEDOUT',
+  'ENOTFOUND',
+  'EHOSTUNREACH',
+  'ENOENT',
+]);
 
 /** Translates whatever pg threw; ours pass through. An error without SQLSTATE comes from the connection. */
 export function translatePostgresError(error: unknown): TollbookError {
   if (error instanceof TollbookError) return error;
-  const { code, message } = error instanceof Error ? (error as Error & { code?: string }) : { code: undefined, message: String(error) };
+  const { code, message } =
+    error instanceof Error ? (error as Error & { code?: string }) : { code: undefined, message: String(error) };
   const isSqlState = code !== undefined && /^[0-9A-Z]{5}$/.test(code) && !BROKEN_CONNECTION.has(code);
-  const ours = isSqlState ? (BY_SQLSTATE[code] ?? BY_SQLSTATE[code.slice(0, 2)] ?? 'POSTGRES_FAILED') : 'POSTGRES_UNAVAILABLE';
+  const ours = isSqlState
+    ? (BY_SQLSTATE[code] ?? BY_SQLSTATE[code.slice(0, 2)] ?? 'POSTGRES_FAILED')
+    : 'POSTGRES_UNAVAILABLE';
   return new TollbookError(ours, `PostgreSQL: ${message}`, { cause: error, context: { sqlState: code ?? 'none' } });
 }

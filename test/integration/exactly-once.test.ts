@@ -8,7 +8,7 @@ import type { SimulationPlan } from '../../src/simulator/plan.js';
 import { planSimulation } from '../../src/simulator/simulate.js';
 import { LedgerWorld } from '../support/ledger-world.js';
 import { assertTenantsAsPlanned, sumOf } from '../support/planned-tenants.js';
-import { completions, send } from '../support/usage-messages.js';
+import { COMPLETION_COST, completions, send } from '../support/usage-messages.js';
 import { uniqueTopic } from './kafka-topics.js';
 
 const PARTITIONS = 4;
@@ -18,6 +18,10 @@ describe('charging exactly once', function () {
   this.timeout(60_000);
   let world: LedgerWorld;
   const charged: SimulationPlan[] = [];
+  /** One a publication of a simulation. */
+  const published: SimulationPlan[] = [];
+  /** The costs of what was charged beside the simulations. */
+  const markerCosts: string[] = [];
 
   /** Plans a simulation with tenants of its own and gives them credit. */
   async function creditedPlan(seed: number, requests: number): Promise<SimulationPlan> {
@@ -27,10 +31,16 @@ describe('charging exactly once', function () {
     return plan;
   }
 
+  async function publish(plan: SimulationPlan, ratePerSecond = 0): Promise<void> {
+    published.push(plan);
+    await world.publish(plan, { ratePerSecond });
+  }
+
   /** Fails unless the ledger holds exactly what all simulations so far must come to, and every proof is clean. */
   async function assertAllCharged(): Promise<void> {
     for (const { expectation } of charged) await assertTenantsAsPlanned(world, expectation);
-    expect(await world.assertProven()).to.equal(sumOf(charged.map(({ expectation }) => expectation.totals.charged)));
+    const planned = charged.map(({ expectation }) => expectation.totals.charged);
+    expect(await world.assertProven()).to.equal(sumOf([...planned, ...markerCosts]));
     expect(await deadLettersByReason()).to.deep.equal(expectedDeadLetters());
   }
 
@@ -43,7 +53,7 @@ describe('charging exactly once', function () {
 
   function expectedDeadLetters(): Record<string, number> {
     const sums: Record<string, number> = {};
-    for (const { expectation } of charged) {
+    for (const { expectation } of published) {
       for (const [reason, count] of Object.entries(expectation.expected.deadLetters)) {
         sums[reason] = (sums[reason] ?? 0) + count;
       }
@@ -51,18 +61,24 @@ describe('charging exactly once', function () {
     return sums;
   }
 
-  /** Sets the offsets that Kafka has committed for the group, which must be empty, to one end of every log. */
+  /** Commits one end of every log for the group, as an operator might; `admin.setOffsets` takes 5 seconds a topic. */
   async function moveCommittedOffsets(to: 'start' | 'end'): Promise<void> {
-    const { consumerGroup: groupId } = world.config;
+    const consumer = world.kafka.consumer({ groupId: world.config.consumerGroup, maxWaitTimeInMs: 50 });
+    await consumer.connect();
+    await consumer.subscribe({ topics: world.topics });
+    const joined = new Promise((resolve) => consumer.on('consumer.group_join', resolve));
+    await consumer.run({ autoCommit: false, eachBatchAutoResolve: false, eachBatch: () => Promise.resolve() });
+    await joined;
     for (const topic of world.topics) {
       const offsets = await world.admin.fetchTopicOffsets(topic);
-      const partitions = offsets.map(({ partition, low, high }) => ({ partition, offset: to === 'start' ? low : high }));
-      await world.admin.setOffsets({ groupId, topic, partitions });
+      const ends = offsets.map(({ partition, low, high }) => ({ topic, partition, offset: to === 'start' ? low : high }));
+      await consumer.commitOffsets(ends);
     }
+    await consumer.disconnect();
   }
 
-  /** Runs a group over the topics once more; a new event on each partition tells that it is through. */
-  async function readAgain(consumerGroup: string): Promise<{ entries: number; deadLetters: number }> {
+  /** Runs a group until everything is charged; returns what that added to the ledger. */
+  async function chargeRest(consumerGroup: string): Promise<{ entries: number; deadLetters: number }> {
     const before = { entries: await world.count('ledger_entries'), deadLetters: await world.count('dead_letters') };
     const ledger = await world.start({ config: { consumerGroup } });
     await world.drain();
@@ -73,19 +89,19 @@ describe('charging exactly once', function () {
     };
   }
 
-  /** Publishes one event a partition, on each topic of completions, and returns how many. */
-  async function publishMarkers(tenantId: string): Promise<number> {
+  /** Publishes one new completion a partition, each of a new tenant: an opening and a charge. */
+  async function publishMarkers(name: string): Promise<void> {
     for (let partition = 0; partition < PARTITIONS; partition += 1) {
-      await send(world.kafka, world.config.topicCompleted, completions(`${tenantId}-${partition}`, 1, { partition }));
+      await send(world.kafka, world.config.topicCompleted, completions(`${name}-${partition}`, 1, { partition }));
+      markerCosts.push(COMPLETION_COST);
     }
-    return PARTITIONS;
   }
 
   before(async () => {
     world = await LedgerWorld.create({ partitions: PARTITIONS, settings: { TOLLBOOK_CHUNK_MESSAGES_MAX: '200' } });
     const plan = await creditedPlan(1, 3_000);
     const ledger = await world.start();
-    await world.publish(plan);
+    await publish(plan);
     await world.drain();
     await world.stop(ledger);
   });
@@ -112,16 +128,65 @@ describe('charging exactly once', function () {
     expect(Number(sums?.['without'])).to.be.within(orderDependent.withoutEntry.min, orderDependent.withoutEntry.max);
   });
 
-  it('adds nothing when the group reads the topics again from offset 0', async () => {
+  it('adds nothing but what is new when the group is sent back to offset 0', async () => {
     await moveCommittedOffsets('start');
-    const markers = await publishMarkers('again');
-    const added = await readAgain(world.config.consumerGroup);
-    expect(added).to.deep.equal({ entries: markers * 2, deadLetters: 0 }); // an opening and a charge each
+    await publishMarkers('again');
+    expect(await chargeRest(world.config.consumerGroup)).to.deep.equal({ entries: PARTITIONS * 2, deadLetters: 0 });
+    await assertAllCharged();
   });
 
-  it('adds nothing when a new consumer group reads the topics', async () => {
-    const markers = await publishMarkers('newcomer');
-    const added = await readAgain(uniqueTopic('newcomer'));
-    expect(added).to.deep.equal({ entries: markers * 2, deadLetters: 0 });
+  it('adds nothing but what is new when another group reads the topics', async () => {
+    await publishMarkers('newcomer');
+    expect(await chargeRest(uniqueTopic('newcomer'))).to.deep.equal({ entries: PARTITIONS * 2, deadLetters: 0 });
+    await assertAllCharged();
+  });
+
+  it('adds nothing when all messages are published a second time', async () => {
+    await publish(charged[0]!);
+    const { entries } = await chargeRest(world.config.consumerGroup);
+    expect(entries).to.equal(0);
+    await assertAllCharged();
+  });
+
+  it('misses nothing when the committed offsets of the group were moved past what it has not read', async () => {
+    const plan = await creditedPlan(2, 500);
+    await publish(plan);
+    await moveCommittedOffsets('end');
+    expect(await world.lag()).to.equal(BigInt(plan.expectation.published.total));
+    await chargeRest(world.config.consumerGroup);
+    await assertAllCharged();
+  });
+
+  it('charges exactly once when two consumers share the group and one leaves in mid-stream', async () => {
+    const plan = await creditedPlan(3, 1_000);
+    const chunks = { leaving: 0, staying: 0 };
+    const counting = (who: keyof typeof chunks) => (outcome: ChunkOutcome): void => {
+      if (outcome.kind === 'charged') chunks[who] += 1;
+    };
+    const leaving = await world.start({ onChunk: counting('leaving') });
+    const staying = await world.start({ onChunk: counting('staying') });
+    const publishing = publish(plan, 1_000);
+    await world.until('both consumers charge', () => chunks.leaving > 2 && chunks.staying > 2);
+    await world.stop(leaving);
+    const before = chunks.staying;
+    await publishing;
+    await world.drain();
+    await world.stop(staying);
+    expect(chunks.staying).to.be.above(before);
+    await assertAllCharged();
+  });
+
+  it('charges exactly once when the consumer is stopped and started again and again in mid-stream', async () => {
+    const plan = await creditedPlan(4, 1_500);
+    await publish(plan);
+    for (let round = 1; round <= 4; round += 1) {
+      let chunks = 0;
+      const ledger = await world.start({ config: { chunkMessagesMax: 20 }, onChunk: () => (chunks += 1) });
+      await world.until('some chunks are charged', () => chunks >= 3);
+      await world.stop(ledger);
+      expect(await world.lag(), `left after round ${round}`).to.satisfy((lag: bigint) => lag > 0n);
+    }
+    await chargeRest(world.config.consumerGroup);
+    await assertAllCharged();
   });
 });

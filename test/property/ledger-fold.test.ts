@@ -138,6 +138,19 @@ describe('the entries of any history', () => {
     });
   });
 
+  it('count a charged request exactly once, and one that was refused, voided or expired not at all', () => {
+    check((start, history) => {
+      for (const { entries } of play(start, history)) {
+        for (const steps of perTrace(entries)) {
+          const status = steps.at(-1)!.status;
+          const counted = steps.reduce((total, step) => total + step.requests, 0);
+          if (status === 'REFUSED' || status === 'VOIDED' || status === 'EXPIRED') expect(counted).to.equal(0);
+          if (status === 'COMMITTED' && steps[0]!.type === 'DEDUCT') expect(counted).to.equal(1);
+        }
+      }
+    });
+  });
+
   it('fold, from the opening, into the account', () => {
     check((start, history) => {
       for (const { account, entries, opened } of play(start, history)) {

@@ -10,7 +10,7 @@ import { type QuotaGate, RedisQuotaGate } from '../../src/consumers/quota-gate.j
 import type { Account, AccountTerms } from '../../src/ledger/account.js';
 import type { SealedBatch, StreamSource } from '../../src/ledger/batch.js';
 import { bookCredit, type CreditResult } from '../../src/ledger/credit.js';
-import { AMOUNT_LIMIT_NANO, parseAmount, ZERO } from '../../src/ledger/money.js';
+import { parseAmount, ZERO } from '../../src/ledger/money.js';
 import type { LedgerStore } from '../../src/ledger/ledger-store.js';
 import { PostgresLedgerReader } from '../../src/ledger/postgres/postgres-ledger-reader.js';
 import { PostgresLedgerStore } from '../../src/ledger/postgres/postgres-ledger-store.js';
@@ -142,11 +142,6 @@ export class ProtocolWorld {
 
   async account(tenantId: string): Promise<Account | undefined> {
     return (await this.reader.readAccounts([tenantId])).get(tenantId);
-  }
-
-  /** The tenant's balance in nano-units; -2^63, which none can have, when it has no account. */
-  async balanceNano(tenantId: string): Promise<bigint> {
-    return (await this.account(tenantId))?.balanceNano ?? -AMOUNT_LIMIT_NANO;
   }
 
   async entries(tenantId: string): Promise<EntryText[]> {

@@ -9,7 +9,15 @@ import type { StreamSource } from '../batch.js';
 import type { EntryStatus } from '../entry.js';
 import type { AccountProgress, LedgerReader, TraceStep } from '../ledger-reader.js';
 import type { Cursor, TraceKey } from '../ledger-store.js';
-import { ACCOUNT_SELECT, type AccountRow, accountOf, CURSOR_SELECT, type CursorRow, cursorOf, safeInteger } from './rows.js';
+import {
+  ACCOUNT_SELECT,
+  type AccountRow,
+  accountOf,
+  CURSOR_SELECT,
+  type CursorRow,
+  cursorOf,
+  safeInteger,
+} from './rows.js';
 
 interface ProgressRow extends AccountRow {
   readonly seqs: string[] | null;
@@ -81,11 +89,18 @@ export class PostgresLedgerReader implements LedgerReader {
   }
 
   async readCursors(): Promise<Cursor[]> {
-    const rows = await this.#rows<CursorRow>(`SELECT ${CURSOR_SELECT} FROM stream_cursors ORDER BY topic, partition`, []);
+    const rows = await this.#rows<CursorRow>(
+      `SELECT ${CURSOR_SELECT} FROM stream_cursors ORDER BY topic, partition`,
+      [],
+    );
     return rows.map(cursorOf);
   }
 
-  async tenantsOfBatches({ topic, partition }: StreamSource, fromBatchNo: number, toBatchNo: number): Promise<string[]> {
+  async tenantsOfBatches(
+    { topic, partition }: StreamSource,
+    fromBatchNo: number,
+    toBatchNo: number,
+  ): Promise<string[]> {
     const rows = await this.#rows<{ tenant_id: string }>(
       `SELECT DISTINCT e.tenant_id FROM ledger_batches b JOIN ledger_entries e ON e.batch_id = b.batch_id
        WHERE b.topic = $1 AND b.partition = $2 AND b.batch_no > $3 AND b.batch_no <= $4`,

@@ -65,7 +65,9 @@ export class PostgresLedgerStore implements LedgerStore {
       await client.query('COMMIT');
       return result;
     } catch (error) {
-      await client.query('ROLLBACK').catch((rollbackError: unknown) => void (broken ??= translatePostgresError(rollbackError)));
+      await client
+        .query('ROLLBACK')
+        .catch((rollbackError: unknown) => void (broken ??= translatePostgresError(rollbackError)));
       throw translatePostgresError(error);
     } finally {
       client.off('error', onError);
@@ -262,8 +264,12 @@ class PostgresLedgerTransaction implements LedgerTransaction {
       ],
     );
     if (rowCount === 1) return;
-    throw new TollbookError('FENCED', `another writer advanced ${source.topic}/${source.partition} past ${cursorBefore.nextOffset}`, {
-      context: { topic: source.topic, partition: source.partition, nextOffset: cursorBefore.nextOffset },
-    });
+    throw new TollbookError(
+      'FENCED',
+      `another writer advanced ${source.topic}/${source.partition} past ${cursorBefore.nextOffset}`,
+      {
+        context: { topic: source.topic, partition: source.partition, nextOffset: cursorBefore.nextOffset },
+      },
+    );
   }
 }

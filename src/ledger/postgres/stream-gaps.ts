@@ -34,7 +34,11 @@ export async function acceptGap(pool: pg.Pool, { source, toOffset, actor, reason
   } catch (error) {
     throw translatePostgresError(error);
   }
-  throw new TollbookError('USAGE_INVALID', `${topic}/${partition} has no cursor before offset ${toOffset}: nothing to accept`, {
-    context: { topic, partition, toOffset },
-  });
+  throw new TollbookError(
+    'USAGE_INVALID',
+    `${topic}/${partition} has no cursor before offset ${toOffset}: nothing to accept`,
+    {
+      context: { topic, partition, toOffset },
+    },
+  );
 }

@@ -11,18 +11,12 @@
  *   COMMITTED, FAILED         | superseded                | duplicate; other content: conflict          |
  */
 import type { HoldPolicy } from './account.js';
-import { canonicalMeters, type EntryMeters, type EntryStatus, type EntryUsage } from './entry.js';
+import type { EntryStatus, EntryUsage } from './entry.js';
 import type { EventPricing, UsageCompleted, UsageEvent, UsagePending } from './events.js';
 import { type AmountNano, ZERO } from './money.js';
-import { canonicalPrice, completedUsage, costOf, estimatedUsage, samePrice } from './pricing.js';
+import { completedUsage, costOf, estimatedUsage } from './pricing.js';
 import type { QuotaDelta } from './quota-rule.js';
-
-/** The facts of a charge that a second completion of the trace is compared with. */
-export interface ChargeContent {
-  readonly usage: EntryUsage;
-  readonly amountNano: AmountNano;
-  readonly currency: string;
-}
+import { type ChargeContent, differingFields, isWithoutUsage, usageOf } from './trace-content.js';
 
 /** What the ledger says about one trace. */
 export type TraceState =
@@ -258,63 +252,4 @@ export function stateAfter(intent: EntryIntent): TraceState {
     case 'VOIDED':
       return { status: granted.status };
   }
-}
-
-function isWithoutUsage(event: UsageCompleted): boolean {
-  const { inputTokens, outputTokens, meters } = event.usage;
-  return inputTokens === 0 && outputTokens === 0 && Object.values(meters ?? {}).every((quantity) => quantity === 0);
-}
-
-function usageOf(
-  event: UsageEvent,
-  pricing: EventPricing,
-  tokens: { inputTokens: number; outputTokens: number },
-): EntryUsage {
-  return {
-    inputTokens: tokens.inputTokens,
-    outputTokens: tokens.outputTokens,
-    inputPrice: pricing.inputPer1k === undefined ? null : canonicalPrice(pricing.inputPer1k),
-    outputPrice: pricing.outputPer1k === undefined ? null : canonicalPrice(pricing.outputPer1k),
-    meters: event.kind === 'completed' ? metersOf(event, pricing) : null,
-    priceVersion: pricing.priceVersion ?? null,
-    provider: event.provider,
-    model: event.model,
-    apiKeyId: event.apiKeyId ?? null,
-    presetItemId: event.presetItemId ?? null,
-    stream: event.stream,
-    outcome: event.kind === 'completed' ? event.outcome : null,
-    allowNegative: event.kind === 'completed' ? event.allowNegative : null,
-  };
-}
-
-function metersOf(event: UsageCompleted, pricing: EventPricing): EntryMeters | null {
-  if (event.usage.meters === undefined) return null;
-  const meters: [string, { quantity: number; price: string }][] = [];
-  for (const [meter, quantity] of Object.entries(event.usage.meters)) {
-    if (quantity === 0) continue;
-    meters.push([meter, { quantity, price: canonicalPrice(pricing.meters?.[meter] ?? '0') }]);
-  }
-  return meters.length === 0 ? null : Object.fromEntries(meters);
-}
-
-/** Names, in wire terms, the fields in which a second completion differs from the charge; identity and time do not count. */
-export function differingFields(
-  charged: ChargeContent,
-  again: { readonly usage: EntryUsage; readonly amountNano: AmountNano | null; readonly currency: string },
-): string[] {
-  const [first, second] = [charged.usage, again.usage];
-  const comparisons: [string, boolean][] = [
-    ['usage.input_tokens', first.inputTokens === second.inputTokens],
-    ['usage.output_tokens', first.outputTokens === second.outputTokens],
-    ['usage.meters', canonicalMeters(first.meters) === canonicalMeters(second.meters)],
-    ['pricing.input_per_1k', samePrice(first.inputPrice, second.inputPrice)],
-    ['pricing.output_per_1k', samePrice(first.outputPrice, second.outputPrice)],
-    ['pricing.currency', charged.currency === again.currency],
-    ['pricing.price_version', first.priceVersion === second.priceVersion],
-    ['provider', first.provider === second.provider],
-    ['model', first.model === second.model],
-    ['outcome', first.outcome === second.outcome],
-    ['cost', again.amountNano === null || charged.amountNano === again.amountNano],
-  ];
-  return comparisons.filter(([, same]) => !same).map(([field]) => field);
 }

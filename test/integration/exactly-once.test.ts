@@ -71,7 +71,11 @@ describe('charging exactly once', function () {
     await joined;
     for (const topic of world.topics) {
       const offsets = await world.admin.fetchTopicOffsets(topic);
-      const ends = offsets.map(({ partition, low, high }) => ({ topic, partition, offset: to === 'start' ? low : high }));
+      const ends = offsets.map(({ partition, low, high }) => ({
+        topic,
+        partition,
+        offset: to === 'start' ? low : high,
+      }));
       await consumer.commitOffsets(ends);
     }
     await consumer.disconnect();
@@ -160,9 +164,11 @@ describe('charging exactly once', function () {
   it('charges exactly once when two consumers share the group and one leaves in mid-stream', async () => {
     const plan = await creditedPlan(3, 1_000);
     const chunks = { leaving: 0, staying: 0 };
-    const counting = (who: keyof typeof chunks) => (outcome: ChunkOutcome): void => {
-      if (outcome.kind === 'charged') chunks[who] += 1;
-    };
+    const counting =
+      (who: keyof typeof chunks) =>
+      (outcome: ChunkOutcome): void => {
+        if (outcome.kind === 'charged') chunks[who] += 1;
+      };
     const leaving = await world.start({ onChunk: counting('leaving') });
     const staying = await world.start({ onChunk: counting('staying') });
     const publishing = publish(plan, 1_000);

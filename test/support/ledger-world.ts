@@ -140,16 +140,20 @@ export class LedgerWorld {
     for (const [tenantId, { funded, creditNeeded }] of Object.entries(plan.expectation.tenants)) {
       if (!funded) continue;
       const amountNano = parseAmount(creditNeeded);
-      const command = { tenantId, key: 'opening-credit', amountNano, currency: 'USD', actor: 'test', reason: 'opening' };
+      const command = {
+        tenantId,
+        key: 'opening-credit',
+        amountNano,
+        currency: 'USD',
+        actor: 'test',
+        reason: 'opening',
+      };
       await bookCredit(ports, command);
     }
   }
 
   /** Publishes a simulation; `pace` limits the rate and hears of the progress. */
-  async publish(
-    plan: SimulationPlan,
-    pace: Pick<PublishTarget, 'ratePerSecond' | 'onProgress'> = {},
-  ): Promise<void> {
+  async publish(plan: SimulationPlan, pace: Pick<PublishTarget, 'ratePerSecond' | 'onProgress'> = {}): Promise<void> {
     const [pending, completed] = this.topics;
     await publishPlan(plan, { brokers: testBrokers(), topics: { pending, completed }, ...pace });
   }

@@ -4,11 +4,8 @@
  * Invariants: locks are taken in one statement and read in it or a later one (READ COMMITTED reads with the snapshot of
  * the statement's start); accounts are locked in ascending tenant order; a lost race is an error, never a partial write.
  */
-import { from as copyFrom } from 'pg-copy-streams';
 import type pg from 'pg';
-import { pipeline } from 'node:stream/promises';
-import { Readable } from 'node:stream';
-import { TollbookError, invariant } from '../../runtime/errors.js';
+import { invariant } from '../../runtime/errors.js';
 import { translatePostgresError } from '../../runtime/postgres.js';
 import type { Account } from '../account.js';
 import type { StreamSource } from '../batch.js';
@@ -24,7 +21,7 @@ import type {
 import { traceKey } from '../ledger-store.js';
 import { formatAmount } from '../money.js';
 import type { TraceState } from '../trace.js';
-import { copyRow } from './copy-text.js';
+import { writeAppend } from './append-writes.js';
 import {
   ACCOUNT_SELECT,
   type AccountRow,
@@ -33,15 +30,12 @@ import {
   CURSOR_SELECT,
   type CursorRow,
   cursorOf,
-  ENTRY_COLUMNS,
-  entryValues,
   recordedCommandOf,
   safeInteger,
   TRACE_SELECT,
   type TraceRow,
   traceStateOf,
 } from './rows.js';
-import { insertDeadLetters, insertSkipped, insertUnpriced } from './set-aside-writes.js';
 
 /** The ledger on a pool of PostgreSQL connections. */
 export class PostgresLedgerStore implements LedgerStore {
@@ -173,103 +167,7 @@ class PostgresLedgerTransaction implements LedgerTransaction {
     return safeInteger(rows[0]?.id ?? '');
   }
 
-  async append(append: LedgerAppend): Promise<void> {
-    await this.#copyEntries(append);
-    await this.#updateAccounts(append.accounts);
-    await this.#openHolds(append);
-    await this.#closeHolds(append.holdsClosed);
-    await insertDeadLetters(this.#client, append);
-    await insertSkipped(this.#client, append);
-    await insertUnpriced(this.#client, append);
-    await this.#sealBatch(append);
-  }
-
-  async #copyEntries({ entries, batch }: LedgerAppend): Promise<void> {
-    if (entries.length === 0) return;
-    let rows = '';
-    for (const entry of entries) rows += copyRow(entryValues(entry, batch));
-    const stream = this.#client.query(copyFrom(`COPY ledger_entries (${ENTRY_COLUMNS.join(', ')}) FROM STDIN`));
-    await pipeline(Readable.from([Buffer.from(rows)]), stream);
-  }
-
-  async #updateAccounts(accounts: readonly Account[]): Promise<void> {
-    if (accounts.length === 0) return;
-    await this.#client.query(
-      `UPDATE accounts a SET balance = n.balance, held = n.held, credit_limit = n.credit_limit,
-         daily_quota = n.daily_quota, daily_used = n.daily_used, daily_date = n.daily_date,
-         monthly_quota = n.monthly_quota, monthly_used = n.monthly_used, monthly_month = n.monthly_month,
-         hold_policy = n.hold_policy, seq = n.seq
-       FROM unnest($1::text[], $2::numeric[], $3::numeric[], $4::numeric[], $5::bigint[], $6::bigint[], $7::date[],
-         $8::bigint[], $9::bigint[], $10::text[], $11::hold_policy[], $12::bigint[])
-         AS n(tenant_id, balance, held, credit_limit, daily_quota, daily_used, daily_date, monthly_quota, monthly_used,
-           monthly_month, hold_policy, seq)
-       WHERE a.tenant_id = n.tenant_id COLLATE "C"`,
-      [
-        accounts.map((account) => account.tenantId),
-        accounts.map((account) => formatAmount(account.balanceNano)),
-        accounts.map((account) => formatAmount(account.heldNano)),
-        accounts.map((account) => formatAmount(account.creditLimitNano)),
-        accounts.map((account) => account.dailyQuota),
-        accounts.map((account) => account.dailyUsed),
-        accounts.map((account) => account.dailyDate),
-        accounts.map((account) => account.monthlyQuota),
-        accounts.map((account) => account.monthlyUsed),
-        accounts.map((account) => account.monthlyMonth),
-        accounts.map((account) => account.holdPolicy),
-        accounts.map((account) => account.seq),
-      ],
-    );
-  }
-
-  async #openHolds({ holdsOpened }: LedgerAppend): Promise<void> {
-    if (holdsOpened.length === 0) return;
-    await this.#client.query(
-      `INSERT INTO open_holds (tenant_id, trace_id, amount, counted_on, expires_at)
-       SELECT * FROM unnest($1::text[], $2::text[], $3::numeric[], $4::date[], $5::timestamptz[])`,
-      [
-        holdsOpened.map((hold) => hold.tenantId),
-        holdsOpened.map((hold) => hold.traceId),
-        holdsOpened.map((hold) => formatAmount(hold.amountNano)),
-        holdsOpened.map((hold) => hold.countedOn),
-        holdsOpened.map((hold) => hold.expiresAt),
-      ],
-    );
-  }
-
-  async #closeHolds(closed: readonly TraceKey[]): Promise<void> {
-    if (closed.length === 0) return;
-    await this.#client.query(
-      `DELETE FROM open_holds h USING unnest($1::text[], $2::text[]) AS closed(tenant_id, trace_id)
-       WHERE h.tenant_id = closed.tenant_id COLLATE "C" AND h.trace_id = closed.trace_id COLLATE "C"`,
-      [closed.map((hold) => hold.tenantId), closed.map((hold) => hold.traceId)],
-    );
-  }
-
-  /** Seals the batch and advances the cursor by compare-and-set: the fence. */
-  async #sealBatch({ batch, cursorBefore }: LedgerAppend): Promise<void> {
-    const { source, counts } = batch;
-    const { rowCount } = await this.#client.query(
-      `WITH advanced AS (
-         UPDATE stream_cursors SET next_offset = $6, batch_no = $3, head = $15
-         WHERE topic = $1 AND partition = $2 AND next_offset = $18 AND batch_no = $17
-         RETURNING topic)
-       INSERT INTO ledger_batches (topic, partition, batch_no, batch_id, first_offset, next_offset, charged, openings,
-         duplicates, superseded, skipped, unpriced, dead_letters, merkle_root, hash, sealed_at, prev_hash)
-       SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $19 FROM advanced`,
-      [
-        ...[source.topic, source.partition, batch.batchNo, batch.batchId, batch.firstOffset, batch.nextOffset],
-        ...[counts.charged, counts.openings, counts.duplicates, counts.superseded, counts.skipped],
-        ...[counts.unpriced, counts.deadLetters, batch.merkleRoot, batch.hash, batch.sealedAt],
-        ...[cursorBefore.batchNo, cursorBefore.nextOffset, batch.prevHash],
-      ],
-    );
-    if (rowCount === 1) return;
-    throw new TollbookError(
-      'FENCED',
-      `another writer advanced ${source.topic}/${source.partition} past ${cursorBefore.nextOffset}`,
-      {
-        context: { topic: source.topic, partition: source.partition, nextOffset: cursorBefore.nextOffset },
-      },
-    );
+  append(append: LedgerAppend): Promise<void> {
+    return writeAppend(this.#client, append);
   }
 }

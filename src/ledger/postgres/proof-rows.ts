@@ -5,10 +5,9 @@
 import type pg from 'pg';
 import { translatePostgresError } from '../../runtime/postgres.js';
 import type { SealedBatch, StreamSource } from '../batch.js';
-import type { EntryMeters, EntryStatus, EntryType, EntryUsage, LedgerEntry } from '../entry.js';
-import type { UsageOutcome } from '../events.js';
+import type { EntryStatus, EntryType, LedgerEntry } from '../entry.js';
 import { parseAmount } from '../money.js';
-import { safeInteger } from './rows.js';
+import { countOf, safeInteger, type UsageColumns, usageOf } from './rows.js';
 
 /** An entry as stored, with the hash and the seal it was stored with. */
 export interface StoredEntry {
@@ -18,51 +17,32 @@ export interface StoredEntry {
   readonly recordedAt: string;
 }
 
-type Text = string | null;
-
-interface EntryRow extends Readonly<Record<EntryTextColumn, string>>, Readonly<Record<EntryNullableColumn, Text>> {
+interface EntryRow extends UsageColumns {
+  readonly tenant_id: string;
+  readonly seq: string;
+  readonly trace_id: string;
   readonly type: EntryType;
   readonly status: EntryStatus;
-  readonly requests: number;
-  readonly meters: EntryMeters | null;
-  readonly stream: boolean | null;
-  readonly outcome: UsageOutcome | null;
-  readonly allow_negative: boolean | null;
+  readonly amount: string;
+  readonly balance_before: string;
+  readonly balance_after: string;
+  readonly held_before: string;
+  readonly held_after: string;
+  readonly currency: string;
+  readonly requests: LedgerEntry['requests'];
+  readonly counted_on_text: string | null;
+  readonly description: string | null;
   readonly detail: Readonly<Record<string, string>> | null;
+  readonly reference_seq: string | null;
+  readonly actor: string | null;
+  readonly source_topic: string;
   readonly source_partition: number;
+  readonly source_offset: string;
   readonly occurred_at: Date;
   readonly recorded_at: Date;
+  readonly batch_id: string;
   readonly entry_hash: Buffer;
 }
-
-type EntryTextColumn =
-  | 'tenant_id'
-  | 'seq'
-  | 'trace_id'
-  | 'amount'
-  | 'balance_before'
-  | 'balance_after'
-  | 'held_before'
-  | 'held_after'
-  | 'currency'
-  | 'source_topic'
-  | 'source_offset'
-  | 'batch_id';
-
-type EntryNullableColumn =
-  | 'counted_on_text'
-  | 'input_tokens'
-  | 'output_tokens'
-  | 'input_price'
-  | 'output_price'
-  | 'price_version'
-  | 'provider'
-  | 'model'
-  | 'api_key_id'
-  | 'preset_item_id'
-  | 'description'
-  | 'reference_seq'
-  | 'actor';
 
 const ENTRY_SELECT = 'e.*, e.counted_on::text AS counted_on_text';
 
@@ -112,7 +92,7 @@ function storedEntryOf(row: EntryRow): StoredEntry {
       heldAfterNano: parseAmount(row.held_after),
       currency: row.currency,
       usage: usageOf(row),
-      requests: row.requests as LedgerEntry['requests'],
+      requests: row.requests,
       countedOn: row.counted_on_text,
       description: row.description,
       detail: row.detail,
@@ -125,28 +105,6 @@ function storedEntryOf(row: EntryRow): StoredEntry {
     batchId: safeInteger(row.batch_id),
     recordedAt: row.recorded_at.toISOString(),
   };
-}
-
-function usageOf(row: EntryRow): EntryUsage {
-  return {
-    inputTokens: countOf(row.input_tokens),
-    outputTokens: countOf(row.output_tokens),
-    inputPrice: row.input_price,
-    outputPrice: row.output_price,
-    meters: row.meters,
-    priceVersion: row.price_version,
-    provider: row.provider,
-    model: row.model,
-    apiKeyId: row.api_key_id,
-    presetItemId: row.preset_item_id,
-    stream: row.stream,
-    outcome: row.outcome,
-    allowNegative: row.allow_negative,
-  };
-}
-
-function countOf(text: Text): number | null {
-  return text === null ? null : safeInteger(text);
 }
 
 interface BatchRow {

@@ -9,7 +9,8 @@ import type { EntryMeters, EntryStatus, EntryType, EntryUsage, HashedEntry } fro
 import type { UsageOutcome } from '../events.js';
 import type { Cursor, RecordedCommand } from '../ledger-store.js';
 import { type AmountNano, parseAmount } from '../money.js';
-import type { ChargeContent, TraceState } from '../trace.js';
+import type { ChargeContent } from '../trace-content.js';
+import type { TraceState } from '../trace.js';
 
 /** The columns of `ledger_entries`: those of `entryTexts` in their order, then those of the batch. */
 export const ENTRY_COLUMNS = [
@@ -64,10 +65,10 @@ export function accountOf(row: AccountRow): Account {
     balanceNano: parseAmount(row.balance, 'balance'),
     heldNano: parseAmount(row.held, 'held'),
     creditLimitNano: parseAmount(row.credit_limit, 'credit_limit'),
-    dailyQuota: row.daily_quota === null ? null : safeInteger(row.daily_quota),
+    dailyQuota: countOf(row.daily_quota),
     dailyUsed: safeInteger(row.daily_used),
     dailyDate: row.daily_date,
-    monthlyQuota: row.monthly_quota === null ? null : safeInteger(row.monthly_quota),
+    monthlyQuota: countOf(row.monthly_quota),
     monthlyUsed: safeInteger(row.monthly_used),
     monthlyMonth: row.monthly_month,
     holdPolicy: row.hold_policy,
@@ -75,17 +76,8 @@ export function accountOf(row: AccountRow): Account {
   };
 }
 
-/** A row of `ledger_entries` as far as it tells the state of a trace, selected with TRACE_SELECT. */
-export interface TraceRow {
-  readonly tenant_id: string;
-  readonly trace_id: string;
-  readonly seq: string;
-  readonly status: EntryStatus;
-  readonly amount: string;
-  readonly held_before: string;
-  readonly held_after: string;
-  readonly counted_on: string | null;
-  readonly currency: string;
+/** The columns of `ledger_entries` that tell of the request. */
+export interface UsageColumns {
   readonly input_tokens: string | null;
   readonly output_tokens: string | null;
   readonly input_price: string | null;
@@ -99,6 +91,19 @@ export interface TraceRow {
   readonly stream: boolean | null;
   readonly outcome: UsageOutcome | null;
   readonly allow_negative: boolean | null;
+}
+
+/** A row of `ledger_entries` as far as it tells the state of a trace, selected with TRACE_SELECT. */
+export interface TraceRow extends UsageColumns {
+  readonly tenant_id: string;
+  readonly trace_id: string;
+  readonly seq: string;
+  readonly status: EntryStatus;
+  readonly amount: string;
+  readonly held_before: string;
+  readonly held_after: string;
+  readonly counted_on: string | null;
+  readonly currency: string;
 }
 
 /** The select list that makes a TraceRow of `ledger_entries e`. */
@@ -130,10 +135,11 @@ function contentOf(row: TraceRow): ChargeContent {
   return { usage: usageOf(row), amountNano: parseAmount(row.amount), currency: row.currency };
 }
 
-function usageOf(row: TraceRow): EntryUsage {
+/** Reads what a row tells of the request. */
+export function usageOf(row: UsageColumns): EntryUsage {
   return {
-    inputTokens: row.input_tokens === null ? null : safeInteger(row.input_tokens),
-    outputTokens: row.output_tokens === null ? null : safeInteger(row.output_tokens),
+    inputTokens: countOf(row.input_tokens),
+    outputTokens: countOf(row.output_tokens),
     inputPrice: row.input_price,
     outputPrice: row.output_price,
     meters: row.meters,
@@ -192,6 +198,11 @@ export function cursorOf(row: CursorRow): Cursor {
     head: row.head,
     clusterId: row.cluster_id,
   };
+}
+
+/** Reads a count that may be missing. */
+export function countOf(text: string | null): number | null {
+  return text === null ? null : safeInteger(text);
 }
 
 /** Reads a count or sequence number. Throws LEDGER_CORRUPT beyond 2^53, which no counter reaches. */

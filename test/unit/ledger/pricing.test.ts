@@ -57,6 +57,10 @@ describe('the cost of usage', () => {
     expect(nanoOf([1_000_000_000_000, '0.123456789012345678901234567890'])).to.equal(123_456_789_012_345_679n);
   });
 
+  it('rounds a large cost by its last decimal and not by its first forty digits', () => {
+    expect(nanoOf([1, '1234567890123.000000499999999999999999999999'])).to.equal(1_234_567_890_123_000_000n);
+  });
+
   it('adds every further meter to the tokens', () => {
     expect(nanoOf([1000, '0.003'], [1000, '0.015'], [960, '0.0003'], [1, '10'])).to.equal(28_288_000n);
   });

@@ -71,9 +71,10 @@ describe('the request quotas', () => {
     expect(refusalOf(account({ dailyUsed: 1e15, monthlyUsed: 1e15 }), chargeOf(1n))).to.equal(undefined);
   });
 
-  it('do not bound a delta that counts no request, or gives one back', () => {
-    expect(refusalOf(FULL_DAY, chargeOf(1n, { requests: 0 }))).to.equal(undefined);
-    expect(refusalOf(FULL_DAY, chargeOf(1n, { requests: -1 }))).to.equal(undefined);
+  it('do not bound a delta that counts no request or gives one back, even when they were lowered below what is used', () => {
+    const lowered = account({ dailyQuota: 5, dailyUsed: 9, monthlyQuota: 5, monthlyUsed: 9 });
+    expect(refusalOf(lowered, chargeOf(1n, { requests: 0 }))).to.equal(undefined);
+    expect(refusalOf(lowered, chargeOf(1n, { requests: -1 }))).to.equal(undefined);
   });
 
   it('are left out for a delta that is not to be checked against them', () => {

@@ -1,0 +1,117 @@
+/**
+ * Owns: what one sealed batch writes: entries by COPY, accounts, holds, what is set aside, the seal and the cursor.
+ * Invariants: the cursor is advanced by compare-and-set, last; when it is not where it was read, FENCED is thrown and the
+ * database transaction must be rolled back.
+ */
+import { Readable } from 'node:stream';
+import { pipeline } from 'node:stream/promises';
+import type pg from 'pg';
+import { from as copyFrom } from 'pg-copy-streams';
+import { TollbookError } from '../../runtime/errors.js';
+import type { Account } from '../account.js';
+import type { LedgerAppend, TraceKey } from '../ledger-store.js';
+import { formatAmount } from '../money.js';
+import { copyRow } from './copy-text.js';
+import { ENTRY_COLUMNS, entryValues } from './rows.js';
+import { insertDeadLetters, insertSkipped, insertUnpriced } from './set-aside-writes.js';
+
+/** Writes a sealed batch in the database transaction of the client. Throws FENCED. */
+export async function writeAppend(client: pg.ClientBase, append: LedgerAppend): Promise<void> {
+  await copyEntries(client, append);
+  await updateAccounts(client, append.accounts);
+  await openHolds(client, append);
+  await closeHolds(client, append.holdsClosed);
+  await insertDeadLetters(client, append);
+  await insertSkipped(client, append);
+  await insertUnpriced(client, append);
+  await sealBatch(client, append);
+}
+
+async function copyEntries(client: pg.ClientBase, { entries, batch }: LedgerAppend): Promise<void> {
+  if (entries.length === 0) return;
+  let rows = '';
+  for (const entry of entries) rows += copyRow(entryValues(entry, batch));
+  const stream = client.query(copyFrom(`COPY ledger_entries (${ENTRY_COLUMNS.join(', ')}) FROM STDIN`));
+  await pipeline(Readable.from([Buffer.from(rows)]), stream);
+}
+
+async function updateAccounts(client: pg.ClientBase, accounts: readonly Account[]): Promise<void> {
+  if (accounts.length === 0) return;
+  await client.query(
+    `UPDATE accounts a SET balance = n.balance, held = n.held, credit_limit = n.credit_limit,
+       daily_quota = n.daily_quota, daily_used = n.daily_used, daily_date = n.daily_date,
+       monthly_quota = n.monthly_quota, monthly_used = n.monthly_used, monthly_month = n.monthly_month,
+       hold_policy = n.hold_policy, seq = n.seq
+     FROM unnest($1::text[], $2::numeric[], $3::numeric[], $4::numeric[], $5::bigint[], $6::bigint[], $7::date[],
+       $8::bigint[], $9::bigint[], $10::text[], $11::hold_policy[], $12::bigint[])
+       AS n(tenant_id, balance, held, credit_limit, daily_quota, daily_used, daily_date, monthly_quota, monthly_used,
+         monthly_month, hold_policy, seq)
+     WHERE a.tenant_id = n.tenant_id COLLATE "C"`,
+    [
+      accounts.map((account) => account.tenantId),
+      accounts.map((account) => formatAmount(account.balanceNano)),
+      accounts.map((account) => formatAmount(account.heldNano)),
+      accounts.map((account) => formatAmount(account.creditLimitNano)),
+      accounts.map((account) => account.dailyQuota),
+      accounts.map((account) => account.dailyUsed),
+      accounts.map((account) => account.dailyDate),
+      accounts.map((account) => account.monthlyQuota),
+      accounts.map((account) => account.monthlyUsed),
+      accounts.map((account) => account.monthlyMonth),
+      accounts.map((account) => account.holdPolicy),
+      accounts.map((account) => account.seq),
+    ],
+  );
+}
+
+async function openHolds(client: pg.ClientBase, { holdsOpened }: LedgerAppend): Promise<void> {
+  if (holdsOpened.length === 0) return;
+  await client.query(
+    `INSERT INTO open_holds (tenant_id, trace_id, amount, counted_on, expires_at)
+     SELECT * FROM unnest($1::text[], $2::text[], $3::numeric[], $4::date[], $5::timestamptz[])`,
+    [
+      holdsOpened.map((hold) => hold.tenantId),
+      holdsOpened.map((hold) => hold.traceId),
+      holdsOpened.map((hold) => formatAmount(hold.amountNano)),
+      holdsOpened.map((hold) => hold.countedOn),
+      holdsOpened.map((hold) => hold.expiresAt),
+    ],
+  );
+}
+
+async function closeHolds(client: pg.ClientBase, closed: readonly TraceKey[]): Promise<void> {
+  if (closed.length === 0) return;
+  await client.query(
+    `DELETE FROM open_holds h USING unnest($1::text[], $2::text[]) AS closed(tenant_id, trace_id)
+     WHERE h.tenant_id = closed.tenant_id COLLATE "C" AND h.trace_id = closed.trace_id COLLATE "C"`,
+    [closed.map((hold) => hold.tenantId), closed.map((hold) => hold.traceId)],
+  );
+}
+
+/** Seals the batch and advances the cursor by compare-and-set: the fence. */
+async function sealBatch(client: pg.ClientBase, { batch, cursorBefore }: LedgerAppend): Promise<void> {
+  const { source, counts } = batch;
+  const { rowCount } = await client.query(
+    `WITH advanced AS (
+       UPDATE stream_cursors SET next_offset = $6, batch_no = $3, head = $15
+       WHERE topic = $1 AND partition = $2 AND next_offset = $18 AND batch_no = $17
+       RETURNING topic)
+     INSERT INTO ledger_batches (topic, partition, batch_no, batch_id, first_offset, next_offset, charged, openings,
+       duplicates, superseded, skipped, unpriced, dead_letters, merkle_root, hash, sealed_at, prev_hash)
+     SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $19 FROM advanced`,
+    [
+      ...[source.topic, source.partition, batch.batchNo, batch.batchId, batch.firstOffset, batch.nextOffset],
+      ...[counts.charged, counts.openings, counts.duplicates, counts.superseded, counts.skipped],
+      ...[counts.unpriced, counts.deadLetters, batch.merkleRoot, batch.hash, batch.sealedAt],
+      ...[cursorBefore.batchNo, cursorBefore.nextOffset, batch.prevHash],
+    ],
+  );
+  if (rowCount === 1) return;
+  throw new TollbookError(
+    'FENCED',
+    `another writer advanced ${source.topic}/${source.partition} past ${cursorBefore.nextOffset}`,
+    {
+      context: { topic: source.topic, partition: source.partition, nextOffset: cursorBefore.nextOffset },
+    },
+  );
+}

@@ -1,0 +1,77 @@
+/**
+ * Owns: what an event tells of its request, as entries record it, and how a second completion is compared with the first.
+ * Does not own: what the event wants (trace.ts).
+ * Invariants: pure; identity and time do not count in a comparison, money and what it is for do.
+ */
+import { canonicalMeters, type EntryMeters, type EntryUsage } from './entry.js';
+import type { EventPricing, UsageCompleted, UsageEvent } from './events.js';
+import type { AmountNano } from './money.js';
+import { canonicalPrice, samePrice } from './pricing.js';
+
+/** The facts of a charge that a second completion of the trace is compared with. */
+export interface ChargeContent {
+  readonly usage: EntryUsage;
+  readonly amountNano: AmountNano;
+  readonly currency: string;
+}
+
+/** Tells whether a request used nothing at all. */
+export function isWithoutUsage(event: UsageCompleted): boolean {
+  const { inputTokens, outputTokens, meters } = event.usage;
+  return inputTokens === 0 && outputTokens === 0 && Object.values(meters ?? {}).every((quantity) => quantity === 0);
+}
+
+/** What an event tells of its request; `tokens` are used or, for a pending event, estimated. */
+export function usageOf(
+  event: UsageEvent,
+  pricing: EventPricing,
+  tokens: { inputTokens: number; outputTokens: number },
+): EntryUsage {
+  return {
+    inputTokens: tokens.inputTokens,
+    outputTokens: tokens.outputTokens,
+    inputPrice: pricing.inputPer1k === undefined ? null : canonicalPrice(pricing.inputPer1k),
+    outputPrice: pricing.outputPer1k === undefined ? null : canonicalPrice(pricing.outputPer1k),
+    meters: event.kind === 'completed' ? metersOf(event, pricing) : null,
+    priceVersion: pricing.priceVersion ?? null,
+    provider: event.provider,
+    model: event.model,
+    apiKeyId: event.apiKeyId ?? null,
+    presetItemId: event.presetItemId ?? null,
+    stream: event.stream,
+    outcome: event.kind === 'completed' ? event.outcome : null,
+    allowNegative: event.kind === 'completed' ? event.allowNegative : null,
+  };
+}
+
+function metersOf(event: UsageCompleted, pricing: EventPricing): EntryMeters | null {
+  if (event.usage.meters === undefined) return null;
+  const meters: [string, { quantity: number; price: string }][] = [];
+  for (const [meter, quantity] of Object.entries(event.usage.meters)) {
+    if (quantity === 0) continue;
+    meters.push([meter, { quantity, price: canonicalPrice(pricing.meters?.[meter] ?? '0') }]);
+  }
+  return meters.length === 0 ? null : Object.fromEntries(meters);
+}
+
+/** Names, in wire terms, the fields in which a second completion differs from the charge; identity and time do not count. */
+export function differingFields(
+  charged: ChargeContent,
+  again: { readonly usage: EntryUsage; readonly amountNano: AmountNano | null; readonly currency: string },
+): string[] {
+  const [first, second] = [charged.usage, again.usage];
+  const comparisons: [string, boolean][] = [
+    ['usage.input_tokens', first.inputTokens === second.inputTokens],
+    ['usage.output_tokens', first.outputTokens === second.outputTokens],
+    ['usage.meters', canonicalMeters(first.meters) === canonicalMeters(second.meters)],
+    ['pricing.input_per_1k', samePrice(first.inputPrice, second.inputPrice)],
+    ['pricing.output_per_1k', samePrice(first.outputPrice, second.outputPrice)],
+    ['pricing.currency', charged.currency === again.currency],
+    ['pricing.price_version', first.priceVersion === second.priceVersion],
+    ['provider', first.provider === second.provider],
+    ['model', first.model === second.model],
+    ['outcome', first.outcome === second.outcome],
+    ['cost', again.amountNano === null || charged.amountNano === again.amountNano],
+  ];
+  return comparisons.filter(([, same]) => !same).map(([field]) => field);
+}

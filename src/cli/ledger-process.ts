@@ -171,7 +171,9 @@ async function startConsumer(
     onFatal: options.onFatal,
   });
   closers.push(() => consumer.stop());
-  await consumer.start();
+  await consumer.start().catch((error: unknown) => {
+    throw kafkaProblem(error);
+  });
 }
 
 /** Connects an admin client and makes sure that the topics exist. Throws KAFKA_UNAVAILABLE, TOPIC_MISSING. */
@@ -194,15 +196,15 @@ export async function connectAdmin(
     return { admin, clusterId };
   } catch (error) {
     await admin.disconnect();
-    if (error instanceof TollbookError) throw error;
-    throw new TollbookError(
-      'KAFKA_UNAVAILABLE',
-      `Kafka does not answer: ${error instanceof Error ? error.message : String(error)}`,
-      {
-        cause: error,
-      },
-    );
+    throw kafkaProblem(error);
   }
+}
+
+/** Whatever kafkajs threw while connecting, as ours. */
+function kafkaProblem(error: unknown): TollbookError {
+  if (error instanceof TollbookError) return error;
+  const why = error instanceof Error ? error.message : String(error);
+  return new TollbookError('KAFKA_UNAVAILABLE', `Kafka does not answer: ${why}`, { cause: error });
 }
 
 /** The terms of accounts that open by themselves. Throws MONEY_MALFORMED, MONEY_OUT_OF_RANGE. */

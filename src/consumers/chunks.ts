@@ -56,9 +56,14 @@ const NO_HEADERS: ChunkMessage['headers'] = {};
 
 function headersOf(headers: IHeaders | undefined): ChunkMessage['headers'] {
   if (headers === undefined) return NO_HEADERS;
-  const entries = Object.entries(headers).map(([name, value]): [string, Buffer[]] => {
-    const values = value === undefined ? [] : Array.isArray(value) ? value : [value];
-    return [name, values.map((each) => (typeof each === 'string' ? Buffer.from(each) : each))];
-  });
+  const entries = Object.entries(headers).map(([name, value]): [string, Buffer[]] => [
+    name,
+    [value].flat().filter(isBytes),
+  ]);
   return Object.fromEntries(entries);
+}
+
+/** A header may have no value (null); and kafkajs lists a method of every object among the values of its namesake. */
+function isBytes(value: unknown): value is Buffer {
+  return Buffer.isBuffer(value);
 }

@@ -84,13 +84,16 @@ function refused(message: ChunkMessage, reason: DeadLetterReason, detail: string
   return { kind: 'deadLetter', letter: deadLetter(message, { reason, detail, event }) };
 }
 
+/** Stands for NUL in a header name: jsonb cannot hold it, and a message must not stop its partition. */
+const NUL_SHOWN = '\u2400';
+
 /** Makes the dead letter of a message: its bytes and position, and why it cannot be charged. */
 export function deadLetter(
   message: ChunkMessage,
   why: { reason: DeadLetterReason; detail: string; event: UsageEvent | undefined },
 ): DeadLetter {
   const headers = Object.entries(message.headers).map(([name, values]): [string, string[]] => [
-    name,
+    name.replaceAll('\u0000', NUL_SHOWN),
     values.map((value) => value.toString('base64')),
   ]);
   return {

@@ -29,6 +29,7 @@ const RUN_TENANTS_MAX = 500;
 const MARKS_MAX = 100_000;
 const RETRY_AFTER_MS = 250;
 const SWEEP_PAGE = 1_000;
+const STOP_WAIT_MAX_MS = 2_000;
 
 /** Keeps quota hashes equal to the ledger. */
 export class Projector {
@@ -93,9 +94,11 @@ export class Projector {
     await new Promise<void>((resolve) => this.#idleWaiters.push(resolve));
   }
 
-  /** Projects what is marked, as far as it can be done at once, and stops. */
+  /** Projects what is marked, as far as it can be done within two seconds, and stops; a sweep finds the rest. */
   async stop(): Promise<void> {
+    const timer = setTimeout(() => this.#wakeIdle(), STOP_WAIT_MAX_MS);
     if (!this.#isAway) await this.idle();
+    clearTimeout(timer);
     this.#stopped = true;
     clearTimeout(this.#retryTimer);
     this.#wakeIdle();

@@ -145,6 +145,7 @@ class PostgresLedgerTransaction implements LedgerTransaction {
   }
 
   async readUnpriced(traces: readonly TraceKey[]): Promise<ReadonlySet<string>> {
+    if (traces.length === 0) return new Set();
     const { rows } = await this.#client.query<{ tenant_id: string; trace_id: string }>(
       `SELECT u.tenant_id, u.trace_id FROM unnest($1::text[], $2::text[]) AS wanted(tenant_id, trace_id)
        JOIN unpriced_usage u ON u.tenant_id = wanted.tenant_id COLLATE "C" AND u.trace_id = wanted.trace_id COLLATE "C"`,

@@ -1,9 +1,9 @@
 /** Owns: parsing option values of the command line, with errors that say what is allowed. */
 import { InvalidArgumentError } from 'commander';
+import { IDENTIFIER, IDENTIFIER_ALLOWED } from '../ledger/identifier.js';
 import { type AmountNano, parseAmount } from '../ledger/money.js';
 import { TollbookError } from '../runtime/errors.js';
 
-const IDENTIFIER = /^[A-Za-z0-9][A-Za-z0-9._:@/-]{0,127}$/;
 const PRINTABLE = /^[^\p{Cc}\p{Cs}]{1,500}$/u;
 
 /** A parser for whole numbers between two bounds, both included. */
@@ -26,7 +26,7 @@ export function offsetValue(text: string): bigint {
 /** Parses an identifier such as a tenant id or an idempotency key. */
 export function identifier(text: string): string {
   if (!IDENTIFIER.test(text)) {
-    throw new InvalidArgumentError('allowed: 1 to 128 of A-Z a-z 0-9 . _ : @ / -, a letter or digit first');
+    throw new InvalidArgumentError(`allowed: ${IDENTIFIER_ALLOWED}`);
   }
   return text;
 }

@@ -2,7 +2,8 @@
  * Owns: step 4 of the charge protocol: what every message of a chunk wants, given the accounts and traces it touches.
  * Does not own: whether what it wants is granted (steps 5 and 6).
  * Invariants: pure; order is kept; a later event of the same trace in the chunk sees what the earlier one will leave,
- * which is the same whether that one is granted or refused, as far as later decisions go.
+ * which is the same whether that one is granted or refused; only a repeated pending event is then counted as a duplicate
+ * rather than as superseded.
  */
 import type { Account } from '../ledger/account.js';
 import type { DeadLetter } from '../ledger/dead-letter.js';

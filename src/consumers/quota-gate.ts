@@ -2,9 +2,11 @@
  * Owns: step 5 of the charge protocol: asking Redis for the deltas of a chunk, within a deadline.
  * Does not own: the rule (Lua and quota-rule.ts), nor what happens where Redis gives no answer: then the locked account
  * alone decides, by the same rule.
- * Invariants: never throws and never waits longer than the deadline; a tenant whose hash is missing or ahead of its
- * ledger is hydrated from its locked account, which is the ledger at its seq, and asked once more; after a failure Redis
- * is left alone for a moment, so that chunks do not each wait for the deadline.
+ * Invariants: never throws and never waits longer than the deadline; a tenant whose hash is missing is hydrated from its
+ * locked account, which is the ledger at its seq, and asked once more; a hash ahead of the account is never touched, for
+ * the account may be an old one: of a writer that was paused and overtaken, or of a question that reached Redis after the
+ * deadline. Whether the ledger itself is behind is the projector's to find out. After a failure Redis is left alone for a
+ * moment, so that chunks do not each wait for the deadline.
  */
 import type { Account } from '../ledger/account.js';
 import type { QuotaRefusal } from '../ledger/quota-rule.js';
@@ -72,59 +74,38 @@ export class RedisQuotaGate implements QuotaGate {
     accounts: ReadonlyMap<string, Account>,
   ): Promise<Map<PlannedEntry, QuotaRefusal>> {
     const refusals = new Map<PlannedEntry, QuotaRefusal>();
-    const unanswered = await this.#deduct(questions, refusals);
-    if (unanswered.length === 0) return refusals;
-    await this.#hydrate(unanswered, accounts);
-    await this.#deduct(
-      unanswered.map(({ question }) => question),
-      refusals,
-    );
+    const unhydrated = await this.#deduct(questions, refusals);
+    if (unhydrated.length === 0) return refusals;
+    await this.#hydrate(unhydrated, accounts);
+    await this.#deduct(unhydrated, refusals);
     return refusals;
   }
 
-  /** Asks once, collects refusals, and returns the tenants that could not be decided. */
+  /** Asks once, collects refusals, and returns the tenants without a hash. */
   async #deduct(
     questions: readonly TenantQuestion[],
     refusals: Map<PlannedEntry, QuotaRefusal>,
-  ): Promise<{ question: TenantQuestion; reply: TenantReply }[]> {
+  ): Promise<TenantQuestion[]> {
     const { scripts, clock } = this.#options;
     const replies = await scripts.deduct(
       questions.map(({ deltas }) => deltas),
       clock.nowMs(),
     );
-    const unanswered: { question: TenantQuestion; reply: TenantReply }[] = [];
+    const unhydrated: TenantQuestion[] = [];
     for (const [index, question] of questions.entries()) {
       const reply = replies[index];
       invariant(reply !== undefined, 'every tenant asked about has a reply');
       if (reply.kind === 'decided') collectRefusals(question, reply, refusals);
-      else unanswered.push({ question, reply });
+      else if (reply.kind === 'unhydrated') unhydrated.push(question);
     }
-    return unanswered;
+    return unhydrated;
   }
 
-  async #hydrate(
-    unanswered: readonly { question: TenantQuestion; reply: TenantReply }[],
-    accounts: ReadonlyMap<string, Account>,
-  ): Promise<void> {
-    const projections = unanswered.map(({ question, reply }): TenantProjection => {
-      const { tenantId } = question.deltas;
+  async #hydrate(questions: readonly TenantQuestion[], accounts: ReadonlyMap<string, Account>): Promise<void> {
+    const projections = questions.map(({ deltas: { tenantId } }): TenantProjection => {
       const account = accounts.get(tenantId);
       invariant(account !== undefined, 'every tenant asked about has a locked account', { tenantId });
-      const isAhead = reply.kind === 'ahead';
-      if (isAhead) {
-        const facts = { tenantId, version: reply.version, seq: account.seq };
-        this.#options.logger.error(
-          facts,
-          'quota hash is ahead of its ledger (was the database restored?): hydrating it anew',
-        );
-      }
-      return {
-        tenantId,
-        expectedVersion: isAhead ? reply.version : null,
-        onlyIfNoInflight: !isAhead,
-        hash: quotaHashOf(account),
-        drop: [],
-      };
+      return { tenantId, expectedVersion: null, onlyIfNoInflight: true, hash: quotaHashOf(account), drop: [] };
     });
     await this.#options.scripts.project(projections);
   }

@@ -59,6 +59,8 @@ export class UsageConsumer {
   readonly #consumer: Consumer;
   readonly #partitions = new Map<string, PartitionState>();
   readonly #resumeTimers = new Set<NodeJS.Timeout>();
+  /** While false (before the join, after a stop, from a crash to the restart) kafkajs throws on seek, pause and resume. */
+  #isMember = false;
 
   constructor(options: UsageConsumerOptions) {
     this.#options = options;
@@ -76,12 +78,17 @@ export class UsageConsumer {
   /** Joins the group and starts charging; resolves once the consumer runs. */
   async start(): Promise<void> {
     this.#consumer.on('consumer.group_join', ({ payload }) => {
+      this.#isMember = true;
       this.#partitions.clear();
       const sources = Object.entries(payload.memberAssignment).flatMap(([topic, partitions]) =>
         partitions.map((partition): StreamSource => ({ topic, partition })),
       );
       this.#options.logger.info({ partitions: sources.length }, 'joined the consumer group');
       for (const source of sources) void this.#seekToCursor(source);
+    });
+    this.#consumer.on('consumer.stop', () => {
+      this.#isMember = false;
+      for (const timer of this.#resumeTimers) clearTimeout(timer);
     });
     this.#consumer.on('consumer.crash', ({ payload }) => {
       if (payload.restart) return;
@@ -103,7 +110,6 @@ export class UsageConsumer {
 
   /** Finishes the running chunks, commits them, leaves the group and disconnects. */
   async stop(): Promise<void> {
-    for (const timer of this.#resumeTimers) clearTimeout(timer);
     await this.#consumer.stop();
     await this.#consumer.disconnect();
   }
@@ -112,6 +118,7 @@ export class UsageConsumer {
   async #seekToCursor(source: StreamSource): Promise<boolean> {
     try {
       const startOffset = await this.#options.positions.startOf(source);
+      if (!this.#isMember) return false;
       this.#stateOf(source).soughtOffset = startOffset;
       this.#consumer.seek({ ...source, offset: startOffset.toString() });
       return true;
@@ -196,10 +203,11 @@ export class UsageConsumer {
     this.#consumer.seek({ ...source, offset: offset.toString() });
   }
 
-  /** Pauses a partition after an error: for a moment when a retry can mend it, until an operator acts otherwise. */
+  /** After an error, pauses a partition we still have: for a moment when a retry can mend it, until an operator acts otherwise. */
   #holdBack(source: StreamSource, error: unknown): void {
     const { logger, onFatal } = this.#options;
     this.#partitions.delete(keyOf(source));
+    if (!this.#isMember) return;
     if (!isTollbookError(error)) {
       onFatal(new TollbookError('INVARIANT_BROKEN', `charging ${keyOf(source)} failed unexpectedly`, { cause: error }));
       return;

@@ -21,6 +21,7 @@ import {
   ValidateNested,
 } from 'class-validator';
 import { JSONSchema } from 'class-validator-jsonschema';
+import { IDENTIFIER } from '../ledger/identifier.js';
 import { INSTANT_ALLOWED, INSTANT_PATTERN, hasRealCalendarDay, isInstant } from './instant.js';
 import { METER_NAME_PATTERN, METERS_MAX, PRICE_PATTERN, QUANTITY_MAX, meterMapProblem } from './meter-map.js';
 import type { MeterMapRule } from './meter-map.js';
@@ -35,7 +36,6 @@ export interface FieldText {
 /** The names of the rules that class-validator does not know; their JSON Schema keywords are given here in full. */
 export const CUSTOM_RULES = ['instant', 'meterMap'] as const;
 
-const IDENTIFIER_PATTERN = /^[A-Za-z0-9][A-Za-z0-9._:@/-]{0,127}$/u;
 const LABEL_PATTERN = /^[A-Za-z0-9][A-Za-z0-9._:@/+ -]{0,127}$/u;
 const REASON_PATTERN = /^[^\u0000-\u001f\u007f-\u009f\ud800-\udfff]{1,200}$/u; // eslint-disable-line no-control-regex
 const CURRENCY_PATTERN = /^[A-Z]{3,8}$/u;
@@ -68,7 +68,7 @@ export function Optional(): PropertyDecorator {
 /** Requires an identifier: it becomes part of keys in Kafka, PostgreSQL and Redis, so blanks and braces are refused. */
 export function Identifier(text: FieldText): PropertyDecorator {
   const allowed = '1 to 128 of A-Z a-z 0-9 . _ : @ / - starting with a letter or digit';
-  return textRule(text, IDENTIFIER_PATTERN, allowed);
+  return textRule(text, IDENTIFIER, allowed);
 }
 
 /** Requires a name such as a provider's or a model's: like an identifier, with blanks and plus signs inside. */

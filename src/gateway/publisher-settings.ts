@@ -4,6 +4,7 @@
  */
 import { randomBytes } from 'node:crypto';
 import { hostname } from 'node:os';
+import { IDENTIFIER } from '../ledger/identifier.js';
 import { TollbookError } from '../runtime/errors.js';
 import type { Logger } from '../runtime/logger.js';
 
@@ -39,7 +40,6 @@ export type PublisherSettings = Required<Omit<PublisherTuning, 'logger'>> & { re
 /** The largest batch in bytes: below the 1 MiB that a broker accepts by default, with room for framing. */
 export const BATCH_BYTES_MAX = 900_000;
 
-const INSTANCE_PATTERN = /^[A-Za-z0-9][A-Za-z0-9._:@/-]{0,127}$/;
 const TOPIC_PATTERN = /^[A-Za-z0-9._-]{1,249}$/;
 const MEBIBYTE = 1_048_576;
 
@@ -75,7 +75,7 @@ export function publisherSettings(tuning: PublisherTuning, nowMs: number): Publi
   const problems = [
     ...patternProblem('topics.pending', settings.topics.pending, TOPIC_PATTERN),
     ...patternProblem('topics.completed', settings.topics.completed, TOPIC_PATTERN),
-    ...patternProblem('instance', settings.instance, INSTANCE_PATTERN),
+    ...patternProblem('instance', settings.instance, IDENTIFIER),
     ...integerProblem('epoch', settings.epoch, [0, Number.MAX_SAFE_INTEGER]),
     ...integerProblem('lingerMs', settings.lingerMs, [0, 10_000]),
     ...integerProblem('batchEventsMax', settings.batchEventsMax, [1, 10_000]),

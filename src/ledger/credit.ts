@@ -10,6 +10,7 @@ import { appendSealed } from './append-sealed.js';
 import { CHAIN_GENESIS, type StreamSource } from './batch.js';
 import { bookOpening } from './charge.js';
 import { type LedgerEntry, NO_USAGE } from './entry.js';
+import { IDENTIFIER, IDENTIFIER_ALLOWED } from './identifier.js';
 import type { Cursor, LedgerStore, LedgerTransaction, RecordedCommand } from './ledger-store.js';
 import { type AmountNano, amountNano, formatAmount } from './money.js';
 
@@ -49,9 +50,11 @@ const COMMAND_CLUSTER = 'commands';
 
 /**
  * Books a credit.
- * Throws MONEY_OUT_OF_RANGE, CURRENCY_MISMATCH, IDEMPOTENCY_KEY_REUSED, POSTGRES_*. Atomic. Idempotent: by tenant and key.
+ * Throws USAGE_INVALID, MONEY_OUT_OF_RANGE, CURRENCY_MISMATCH, IDEMPOTENCY_KEY_REUSED, POSTGRES_*. Atomic. Idempotent: by tenant and key.
  */
 export async function bookCredit(ports: CommandPorts, command: CreditCommand): Promise<CreditResult> {
+  assertIdentifier('tenant id', command.tenantId);
+  assertIdentifier('idempotency key', command.key);
   const source = commandSource(command.tenantId);
   return ports.store.transact(async (transaction) => {
     const cursor = await lockCommandCursor(transaction, source);
@@ -164,6 +167,11 @@ function repeated(command: CreditCommand, recorded: RecordedCommand): CreditResu
       `now it came with CREDIT ${formatAmount(command.amountNano)} ${command.currency} (${command.reason})`,
     { context: { tenantId: command.tenantId, key: command.key, seq: recorded.seq } },
   );
+}
+
+function assertIdentifier(what: string, found: string): void {
+  if (IDENTIFIER.test(found)) return;
+  throw new TollbookError('USAGE_INVALID', `${what} is ${JSON.stringify(found)}; allowed: ${IDENTIFIER_ALLOWED}`);
 }
 
 function assertCurrency({ tenantId, currency }: CreditCommand, account: Account): void {

@@ -85,6 +85,11 @@ function roundedNanoOf(usage: readonly MeteredUsage[]): bigint {
   return BigInt(total.toDecimalPlaces(0, Decimal.ROUND_HALF_UP).toFixed(0));
 }
 
+/** The price of a further meter; only the map's own fields count, whatever object it was read into. */
+export function meterPrice({ meters }: EventPricing, meter: string): string | undefined {
+  return meters !== undefined && Object.hasOwn(meters, meter) ? meters[meter] : undefined;
+}
+
 /** The metered usage a hold is estimated from: the input tokens and the most output tokens the request may produce. */
 export function estimatedUsage(event: UsagePending, pricing: EventPricing): MeteredUsage[] {
   return [
@@ -100,7 +105,7 @@ export function completedUsage(event: UsageCompleted, pricing: EventPricing): Me
     { meter: 'output_tokens', quantity: event.usage.outputTokens, pricePer1k: pricing.outputPer1k },
   ];
   for (const [meter, quantity] of Object.entries(event.usage.meters ?? {})) {
-    usage.push({ meter, quantity, pricePer1k: pricing.meters?.[meter] });
+    usage.push({ meter, quantity, pricePer1k: meterPrice(pricing, meter) });
   }
   return usage;
 }

@@ -3,10 +3,10 @@
  * Does not own: what the event wants (trace.ts).
  * Invariants: pure; identity and time do not count in a comparison, money and what it is for do.
  */
-import { canonicalMeters, type EntryMeters, type EntryUsage } from './entry.js';
+import type { EntryMeters, EntryUsage } from './entry.js';
 import type { EventPricing, UsageCompleted, UsageEvent } from './events.js';
 import type { AmountNano } from './money.js';
-import { canonicalPrice, samePrice } from './pricing.js';
+import { canonicalPrice, meterPrice, samePrice } from './pricing.js';
 
 /** The facts of a charge that a second completion of the trace is compared with. */
 export interface ChargeContent {
@@ -49,7 +49,7 @@ function metersOf(event: UsageCompleted, pricing: EventPricing): EntryMeters | n
   const meters: [string, { quantity: number; price: string }][] = [];
   for (const [meter, quantity] of Object.entries(event.usage.meters)) {
     if (quantity === 0) continue;
-    meters.push([meter, { quantity, price: canonicalPrice(pricing.meters?.[meter] ?? '0') }]);
+    meters.push([meter, { quantity, price: canonicalPrice(meterPrice(pricing, meter) ?? '0') }]);
   }
   return meters.length === 0 ? null : Object.fromEntries(meters);
 }
@@ -63,7 +63,8 @@ export function differingFields(
   const comparisons: [string, boolean][] = [
     ['usage.input_tokens', first.inputTokens === second.inputTokens],
     ['usage.output_tokens', first.outputTokens === second.outputTokens],
-    ['usage.meters', canonicalMeters(first.meters) === canonicalMeters(second.meters)],
+    ['usage.meters', sameMeters(first.meters, second.meters, sameQuantity)],
+    ['pricing.meters', sameMeters(first.meters, second.meters, sameMeterPrice)],
     ['pricing.input_per_1k', samePrice(first.inputPrice, second.inputPrice)],
     ['pricing.output_per_1k', samePrice(first.outputPrice, second.outputPrice)],
     ['pricing.currency', charged.currency === again.currency],
@@ -74,4 +75,25 @@ export function differingFields(
     ['cost', again.amountNano === null || charged.amountNano === again.amountNano],
   ];
   return comparisons.filter(([, same]) => !same).map(([field]) => field);
+}
+
+type Meter = EntryMeters[string];
+
+/** Compares two sets of meters name by name; a meter that is missing on one side is undefined there. */
+function sameMeters(
+  first: EntryMeters | null,
+  second: EntryMeters | null,
+  same: (one: Meter | undefined, other: Meter | undefined) => boolean,
+): boolean {
+  const [ones, others] = [first ?? {}, second ?? {}];
+  return [...new Set([...Object.keys(ones), ...Object.keys(others)])].every((name) => same(ones[name], others[name]));
+}
+
+function sameQuantity(one: Meter | undefined, other: Meter | undefined): boolean {
+  return one?.quantity === other?.quantity;
+}
+
+/** A meter used on one side only differs in usage; its price is no difference of its own. */
+function sameMeterPrice(one: Meter | undefined, other: Meter | undefined): boolean {
+  return one === undefined || other === undefined || samePrice(one.price, other.price);
 }

@@ -1,5 +1,6 @@
 /**
- * Owns: the proof that the sealed batches cover the ledger: every entry hash, Merkle root and chain recomputed.
+ * Owns: the proof that the sealed batches cover the ledger: every entry hash, Merkle root and chain recomputed, and no
+ * entry outside of a batch.
  * Does not own: balances (account-proof.ts), Redis (projection-proof.ts).
  * Invariants: reads only; memory is bounded by one batch; on a ledger at rest no problem is a false alarm.
  */
@@ -9,7 +10,7 @@ import { entryHash } from '../ledger/entry.js';
 import type { Cursor } from '../ledger/ledger-store.js';
 import { merkleRoot } from '../ledger/merkle.js';
 import { PostgresLedgerReader } from '../ledger/postgres/postgres-ledger-reader.js';
-import { entriesOfBatch, pageBatches, type StoredEntry } from '../ledger/postgres/proof-rows.js';
+import { entriesOfBatch, pageBatches, type StoredEntry, unsealedEntries } from '../ledger/postgres/proof-rows.js';
 
 /** What a proof looked at, and what it found wrong: one sentence a finding, naming the row. */
 export interface ChainProof {
@@ -20,6 +21,7 @@ export interface ChainProof {
 }
 
 const BATCH_PAGE = 100;
+const UNSEALED_NAMED_MAX = 100;
 
 /** Verifies every chain from its genesis to the head its cursor names. Throws POSTGRES_*. */
 export async function proveChains(
@@ -41,6 +43,7 @@ export async function proveChains(
     }
     problems.push(...headProblems(cursor, tip));
   }
+  problems.push(...(await unsealedProblems(pool)));
   return { chains: cursors.length, batches, entries, problems };
 }
 
@@ -103,6 +106,11 @@ function headProblems(cursor: Cursor, tip: ChainTip): string[] {
       `the cursor of ${name} is at ${cursor.nextOffset}, before the end of the last batch`,
     ],
   ]);
+}
+
+async function unsealedProblems(pool: pg.Pool): Promise<string[]> {
+  const unsealed = await unsealedEntries(pool, UNSEALED_NAMED_MAX);
+  return unsealed.map(({ tenantId, seq }) => `entry ${tenantId}#${seq} is in no sealed batch`);
 }
 
 function problemsOf(checks: readonly (readonly [holds: boolean, problem: string])[]): string[] {

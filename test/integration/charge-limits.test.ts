@@ -158,7 +158,9 @@ describe('limits under concurrent charges', () => {
     const protocol = world.protocol();
     for (const chunk of [on('2026-03-15', 'first'), on('2026-03-15', 'second')]) await protocol.charge(chunk);
     world.clock.atMs += DAY_MS;
-    for (const chunk of [on('2026-03-16', 'third'), on('2026-03-15', 'late'), on('2026-03-16', 'fourth')]) await protocol.charge(chunk);
+    await protocol.charge(on('2026-03-16', 'third'));
+    await world.project([tenantId]);
+    for (const chunk of [on('2026-03-15', 'late'), on('2026-03-16', 'fourth')]) await protocol.charge(chunk);
     world.clock.atMs -= DAY_MS;
     expect(await world.statuses(tenantId)).to.deep.equal(['COMMITTED', 'FAILED', 'COMMITTED', 'COMMITTED', 'FAILED']);
     expect(await world.account(tenantId)).to.include({ dailyDate: '2026-03-16', dailyUsed: 1, monthlyMonth: '2026-03', monthlyUsed: 3 });

@@ -3,7 +3,9 @@
  * and that the good events around it are charged as if it were not there.
  */
 import { expect } from 'chai';
-import type { Message } from 'kafkajs';
+import type { IHeaders, KafkaMessage, Message } from 'kafkajs';
+import { chunksOf } from '../../src/consumers/chunks.js';
+import { intake } from '../../src/consumers/intake.js';
 import { BAD_TENANT, type BadMessage, badMessages } from '../support/bad-messages.js';
 import { LedgerWorld } from '../support/ledger-world.js';
 import { sumOf, tenantFigures } from '../support/planned-tenants.js';
@@ -90,6 +92,16 @@ describe('a message that cannot be charged', function () {
     });
   }
 
+  it('has no value for a header without one, which other clients than ours can send', () => {
+    const headers = { empty: null, full: Buffer.from('x') } as unknown as IHeaders;
+    const fetched = { offset: '0', key: null, value: null, headers } as KafkaMessage;
+    const [range] = chunksOf([fetched], { messagesMax: 1, bytesMax: 1 });
+    const item = intake(range!.messages[0]!, 'completed', { eventBytesMax: 1, eventAgeMaxMs: 1, nowMs: 0 });
+    expect(item)
+      .to.have.nested.property('letter.headers')
+      .that.deep.equals({ empty: [], full: ['eA=='] });
+  });
+
   it('puts aside nothing else', async () => {
     expect(await world.count('dead_letters')).to.equal(BAD.length);
   });
@@ -107,7 +119,7 @@ function base64HeadersOf(bad: BadMessage): Record<string, string[]> {
   const headers = bad.headers ?? { source: `gateway-${BAD.indexOf(bad)}` };
   return Object.fromEntries(
     Object.entries(headers).map(([name, value]) => [
-      name,
+      name.replace('\u0000', '\u2400'),
       [value ?? []].flat().map((each) => Buffer.from(each).toString('base64')),
     ]),
   );

@@ -109,7 +109,7 @@ export function badMessages(chargedTrace: string): readonly BadMessage[] {
       { 'a\u0000\ud800b': 1 },
       {
         name: 'an unknown field with a name that no database stores',
-        detail: ['not a field of the contract, allowed: schema_version'],
+        detail: ['(found 1): not a field of the contract, allowed: '],
       },
     ),
     completed(
@@ -206,6 +206,11 @@ export function badMessages(chargedTrace: string): readonly BadMessage[] {
       name: 'a message with a header named like a method of every object',
       detail: ['not JSON'],
       headers: { toString: 'x', constructor: 'y' },
+    }),
+    raw('INVALID_JSON', Buffer.from('{'), {
+      name: 'a message with a NUL in the name of a header',
+      detail: ['not JSON'],
+      headers: { 'a\u0000b': 'x' },
     }),
   ];
 }

@@ -69,6 +69,23 @@ export async function entriesOfBatch(pool: pg.Pool, batchId: number): Promise<St
   );
 }
 
+/** Names entries that no sealed batch of a source with a cursor covers, at most `limit` of them. Throws POSTGRES_*. */
+export async function unsealedEntries(pool: pg.Pool, limit: number): Promise<{ tenantId: string; seq: number }[]> {
+  try {
+    const { rows } = await pool.query<{ tenant_id: string; seq: string }>(
+      `SELECT e.tenant_id, e.seq FROM ledger_entries e
+       WHERE NOT EXISTS (
+         SELECT FROM ledger_batches b JOIN stream_cursors c ON c.topic = b.topic AND c.partition = b.partition
+         WHERE b.batch_id = e.batch_id)
+       ORDER BY e.tenant_id, e.seq LIMIT $1`,
+      [limit],
+    );
+    return rows.map((row) => ({ tenantId: row.tenant_id, seq: safeInteger(row.seq) }));
+  } catch (error) {
+    throw translatePostgresError(error);
+  }
+}
+
 async function readEntries(pool: pg.Pool, sql: string, values: unknown[]): Promise<StoredEntry[]> {
   try {
     return (await pool.query<EntryRow>(sql, values)).rows.map(storedEntryOf);

@@ -168,8 +168,9 @@ describe('the holds of a chunk', () => {
 describe('the counts of a chunk', () => {
   it('add up to its messages, whatever became of them', () => {
     const other = (n: number) => ({ traceId: `trace-${n}` });
+    const first = billable(1n, completed());
     const items = [
-      billable(1n, completed()),
+      first,
       billable(2n, completed()),
       billable(3n, completed({ model: 'another' })),
       billable(4n, completed({ ...other(4), pricing: { currency: 'USD' } })),
@@ -182,7 +183,7 @@ describe('the counts of a chunk', () => {
       billable(11n, completed({ ...other(11), usage: { inputTokens: 0, outputTokens: 1e9 } })),
     ];
     const knowledge = knowing([account({ seq: 0 })], {
-      openings: new Map([['tenant-1', openingBy(items[0] as never)]]),
+      openings: new Map([['tenant-1', openingBy(first)]]),
     });
     const booking = run(items, knowledge);
     expect(booking.counts).to.deep.equal({

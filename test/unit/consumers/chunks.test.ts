@@ -82,12 +82,21 @@ describe('a message of a chunk', () => {
     });
   });
 
-  it('keeps every value of every header as bytes', () => {
-    const headers = { one: 'text', many: [Buffer.of(255), 'é'], none: undefined };
+  it('keeps every value of every header, byte for byte', () => {
+    const headers = { one: Buffer.from('text'), many: [Buffer.of(255), Buffer.alloc(0)], none: undefined };
     expect(only({ headers })?.headers).to.deep.equal({
       one: [Buffer.from('text')],
-      many: [Buffer.of(255), Buffer.from('é')],
+      many: [Buffer.of(255), Buffer.alloc(0)],
       none: [],
     });
+  });
+
+  it('has no value for a header that Kafka sent without one', () => {
+    expect(only({ headers: { trace: null } as unknown as IHeaders })?.headers).to.deep.equal({ trace: [] });
+  });
+
+  it('keeps only the bytes of a header named like a method of every object', () => {
+    const headers = { constructor: [Object, Buffer.from('v')] } as unknown as IHeaders;
+    expect(only({ headers })?.headers).to.deep.equal({ constructor: [Buffer.from('v')] });
   });
 });

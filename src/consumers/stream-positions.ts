@@ -32,7 +32,7 @@ export class StreamPositions {
 
   /**
    * The offset to read a source from: its cursor, or the start of the log when it has none.
-   * Throws STREAM_GAP, CURSOR_AHEAD_OF_LOG, CLUSTER_MISMATCH: the partition must not be read.
+   * Throws STREAM_GAP, CURSOR_AHEAD_OF_LOG, CLUSTER_MISMATCH: the partition must not be read; KAFKA_UNAVAILABLE: not now.
    */
   async startOf(source: StreamSource): Promise<bigint> {
     const cursor = await this.#options.cursors.readCursor(source);
@@ -58,12 +58,24 @@ export class StreamPositions {
   }
 
   async #logOf({ topic, partition }: StreamSource): Promise<{ start: bigint; end: bigint }> {
-    const partitions = await this.#options.admin.fetchTopicOffsets(topic);
+    const partitions = await this.#offsetsOf(topic);
     const found = partitions.find((each) => each.partition === partition);
     if (found === undefined) {
       throw new TollbookError('TOPIC_MISSING', `Kafka has no partition ${partition} of topic ${topic}`);
     }
     return { start: BigInt(found.low), end: BigInt(found.high) };
+  }
+
+  /** A broker that restarts must not pass for a bug: whatever the client throws here is worth another try. */
+  async #offsetsOf(topic: string): ReturnType<Admin['fetchTopicOffsets']> {
+    try {
+      return await this.#options.admin.fetchTopicOffsets(topic);
+    } catch (error) {
+      const found = error instanceof Error ? error.message : String(error);
+      throw new TollbookError('KAFKA_UNAVAILABLE', `Kafka does not tell the offsets of ${topic}: ${found}`, {
+        cause: error,
+      });
+    }
   }
 }
 

@@ -1,10 +1,13 @@
 /** The charge protocol with several writers at once, overtaken writers, and writers that die before their commit. */
 import { expect } from 'chai';
+import type pg from 'pg';
 import { formatAmount } from '../../src/ledger/money.js';
 import type { Cursor } from '../../src/ledger/ledger-store.js';
 import { expectAtRest } from '../support/at-rest.js';
 import { crashingBeforeCommit, pausedSince } from '../support/failing-store.js';
 import { batchOf, ProtocolWorld } from '../support/protocol-world.js';
+import { openOwnerPool } from '../support/test-database.js';
+import { waitUntil } from '../support/wait-until.js';
 import { wireCompleted, type WireEvent, wirePending } from '../support/wire-usage.js';
 
 const TENANTS = 12;
@@ -34,7 +37,9 @@ describe('the charge protocol with several writers', () => {
   });
 
   /** A cursor as a writer read it, before another one charged `chunk`. */
-  async function overtaken(tenantId: string): Promise<{ stale: Cursor; chunk: ReturnType<ReturnType<ProtocolWorld['stream']>['chunk']> }> {
+  async function overtaken(
+    tenantId: string,
+  ): Promise<{ stale: Cursor; chunk: ReturnType<ReturnType<ProtocolWorld['stream']>['chunk']> }> {
     const stream = world.stream('completed');
     await world.protocol().charge(stream.chunk(charges([tenantId], 'before')));
     const stale = (await world.reader.readCursor(stream.source))!;
@@ -62,7 +67,11 @@ describe('the charge protocol with several writers', () => {
     const other = world.stream('completed', stale.nextOffset).chunk(charges([tenantId], 'never-charged'));
     const problem: unknown = await zombie.charge({ ...other, source: chunk.source }).catch((error: unknown) => error);
     expect(problem).to.include({ code: 'FENCED' });
-    expect((await world.entries(tenantId)).map(({ trace_id }) => trace_id)).to.deep.equal(['~~open', 'before', 'contested']);
+    expect((await world.entries(tenantId)).map(({ trace_id }) => trace_id)).to.deep.equal([
+      '~~open',
+      'before',
+      'contested',
+    ]);
   });
 
   it('charges chunks of two partitions with the same tenants at once without a deadlock, exactly and without a gap', async () => {
@@ -78,11 +87,47 @@ describe('the charge protocol with several writers', () => {
     }
     for (const tenantId of tenantIds) {
       const entries = await world.entries(tenantId);
-      expect(entries.map(({ seq }) => Number(seq))).to.deep.equal(Array.from({ length: 2 * REPEATS + 1 }, (_none, index) => index + 1));
+      expect(entries.map(({ seq }) => Number(seq))).to.deep.equal(
+        Array.from({ length: 2 * REPEATS + 1 }, (_none, index) => index + 1),
+      );
       expect(entries.at(-1)?.balance_after).to.equal(`-${2 * REPEATS}.000000000`);
     }
     await expectAtRest(world, tenantIds);
   });
+
+  it('locks accounts in one order, so that two writers that both wait for a third go on without a deadlock', async () => {
+    const tenantIds = Array.from({ length: TENANTS }, () => world.tenant());
+    const streams = [world.stream('completed'), world.stream('completed')];
+    for (const [index, stream] of streams.entries()) {
+      await world.protocol().charge(stream.chunk(charges(tenantIds, `opening-${index}`)));
+    }
+    const owner = openOwnerPool(world.database);
+    const third = await owner.connect();
+    try {
+      for (let round = 0; round < 3; round += 1) {
+        await third.query('BEGIN');
+        await third.query('SELECT FROM accounts WHERE tenant_id = $1 FOR UPDATE', [tenantIds[TENANTS / 2]]);
+        const charging = streams.map((stream, index) =>
+          world.protocol().charge(stream.chunk(charges(tenantIds, `trace-${index}-${round}`))),
+        );
+        await waitUntil('both writers wait for a lock', async () => (await lockWaiters(owner)) === 2);
+        await third.query('COMMIT');
+        expect((await Promise.all(charging)).map(({ kind }) => kind)).to.deep.equal(['charged', 'charged']);
+      }
+    } finally {
+      third.release();
+      await owner.end();
+    }
+    await expectAtRest(world, tenantIds);
+  });
+
+  async function lockWaiters(owner: pg.Pool): Promise<number> {
+    const { rows } = await owner.query<{ waiting: number }>(
+      `SELECT count(*)::int AS waiting FROM pg_stat_activity
+       WHERE datname = current_database() AND wait_event_type = 'Lock'`,
+    );
+    return rows[0]?.waiting ?? 0;
+  }
 
   it('opens accounts that two chunks see first at the same time once', async () => {
     for (let round = 0; round < REPEATS; round += 1) {
@@ -104,16 +149,15 @@ describe('the charge protocol with several writers', () => {
     await world.project([tenantId]);
     let crashes = 3;
     const protocol = world.protocol({ store: crashingBeforeCommit(world.store, () => crashes-- > 0) });
-    const chunk = world.stream('completed').chunk(
-      ['a', 'b', 'c'].map((traceId) => wireCompleted({ tenantId, traceId, units: 4 })),
-    );
+    const chunk = world
+      .stream('completed')
+      .chunk(['a', 'b', 'c'].map((traceId) => wireCompleted({ tenantId, traceId, units: 4 })));
     while (crashes > 0) {
       const problem: unknown = await protocol.charge(chunk).catch((error: unknown) => error);
       expect(problem).to.include({ code: 'POSTGRES_UNAVAILABLE', disposition: 'retry' });
-      expect((await world.inFlight(tenantId)).map(({ traceId, availableNano }) => `${traceId} ${availableNano}`)).to.have.members([
-        'a -4000000000',
-        'b -4000000000',
-      ]);
+      expect(
+        (await world.inFlight(tenantId)).map(({ traceId, availableNano }) => `${traceId} ${availableNano}`),
+      ).to.have.members(['a -4000000000', 'b -4000000000']);
       expect(await world.statuses(tenantId)).to.deep.equal([]);
     }
     batchOf(await protocol.charge(chunk));
@@ -131,7 +175,9 @@ describe('the charge protocol with several writers', () => {
     const held = world.stream('pending').chunk([wirePending({ tenantId, traceId: 'a', units: 9 })]);
     await protocol.charge(held).catch(() => undefined);
     batchOf(await protocol.charge(held));
-    batchOf(await protocol.charge(world.stream('completed').chunk([wireCompleted({ tenantId, traceId: 'a', units: 10 })])));
+    batchOf(
+      await protocol.charge(world.stream('completed').chunk([wireCompleted({ tenantId, traceId: 'a', units: 10 })])),
+    );
     expect(await world.statuses(tenantId)).to.deep.equal(['PENDING', 'COMMITTED']);
     expect(formatAmount((await world.account(tenantId))!.balanceNano)).to.equal('0.000000000');
     await expectAtRest(world, [tenantId]);

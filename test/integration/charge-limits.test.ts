@@ -72,14 +72,22 @@ describe('limits under concurrent charges', () => {
   });
 
   /** Charges 100 completions of one unit, each as a chunk of its own, several partitions at once. */
-  async function race(tenantId: string, servers: { redis: Redis; afterChunk?: (chunks: number) => Promise<unknown> }): Promise<void> {
+  async function race(
+    tenantId: string,
+    servers: { redis: Redis; afterChunk?: (chunks: number) => Promise<unknown> },
+  ): Promise<void> {
     const scripts = new QuotaScripts(servers.redis, { prefix: world.server.prefix });
-    const protocol = world.protocol({ gate: world.gate(scripts), wakeProjector: (tenantIds) => projector.mark(tenantIds) });
+    const protocol = world.protocol({
+      gate: world.gate(scripts),
+      wakeProjector: (tenantIds) => projector.mark(tenantIds),
+    });
     let charged = 0;
     const partition = async (name: number): Promise<void> => {
       const stream = world.stream('completed');
       for (let index = 0; index < CHUNKS_PER_PARTITION; index += 1) {
-        const outcome = await protocol.charge(stream.chunk([wireCompleted({ tenantId, traceId: `trace-${name}-${index}` })]));
+        const outcome = await protocol.charge(
+          stream.chunk([wireCompleted({ tenantId, traceId: `trace-${name}-${index}` })]),
+        );
         expect(outcome.kind).to.equal('charged');
         await servers.afterChunk?.((charged += 1));
       }
@@ -116,7 +124,8 @@ describe('limits under concurrent charges', () => {
     it(`${limit.name} that covers ${COVERED} of 100 requests commits exactly those though Redis loses everything meanwhile`, async () => {
       const tenantId = world.tenant();
       await world.credit(tenantId, limit.credit, limit.terms);
-      const losing = async (chunks: number): Promise<unknown> => (chunks % 25 === 0 ? world.server.redis.flushall() : undefined);
+      const losing = async (chunks: number): Promise<unknown> =>
+        chunks % 25 === 0 ? world.server.redis.flushall() : undefined;
       await race(tenantId, { redis: world.server.redis, afterChunk: losing });
       await expectCovered(tenantId, limit);
     });
@@ -127,9 +136,19 @@ describe('limits under concurrent charges', () => {
     await world.credit(tenantId, '10');
     await world.project([tenantId]);
     const day = '2026-03-15';
-    const held = { tenantId, traceId: 'elsewhere', amountNano: 7_000_000_000n, checkBalance: true, checkQuota: true, day };
+    const held = {
+      tenantId,
+      traceId: 'elsewhere',
+      amountNano: 7_000_000_000n,
+      checkBalance: true,
+      checkQuota: true,
+      day,
+    };
     expect(await world.scripts.hold(held, world.clock.nowMs())).to.deep.equal({ kind: 'granted' });
-    const events = [wirePending({ tenantId, traceId: 'a', units: 4 }), wirePending({ tenantId, traceId: 'b', units: 3 })];
+    const events = [
+      wirePending({ tenantId, traceId: 'a', units: 4 }),
+      wirePending({ tenantId, traceId: 'b', units: 3 }),
+    ];
     await world.protocol().charge(world.stream('pending').chunk(events));
     const [refused, granted] = (await world.entries(tenantId)).filter(({ type }) => type === 'DEDUCT');
     expect(refused).to.include({ status: 'REFUSED', description: 'INSUFFICIENT_BALANCE', amount: '4.000000000' });
@@ -143,9 +162,14 @@ describe('limits under concurrent charges', () => {
     const tenantId = world.tenant();
     await world.credit(tenantId, '1', { ...NO_LIMITS, dailyQuota: 0, monthlyQuota: 0 });
     const stream = world.stream('completed');
-    const events = [wireCompleted({ tenantId, traceId: 'dear', units: 2 }), wireCompleted({ tenantId, traceId: 'cheap', units: 1 })];
+    const events = [
+      wireCompleted({ tenantId, traceId: 'dear', units: 2 }),
+      wireCompleted({ tenantId, traceId: 'cheap', units: 1 }),
+    ];
     await world.protocol().charge(stream.chunk(events));
-    const reasons = (await world.entries(tenantId)).filter(({ type }) => type === 'DEDUCT').map(({ description }) => description);
+    const reasons = (await world.entries(tenantId))
+      .filter(({ type }) => type === 'DEDUCT')
+      .map(({ description }) => description);
     expect(reasons).to.deep.equal(['INSUFFICIENT_BALANCE', 'DAILY_QUOTA_EXCEEDED']);
   });
 
@@ -163,7 +187,12 @@ describe('limits under concurrent charges', () => {
     for (const chunk of [on('2026-03-15', 'late'), on('2026-03-16', 'fourth')]) await protocol.charge(chunk);
     world.clock.atMs -= DAY_MS;
     expect(await world.statuses(tenantId)).to.deep.equal(['COMMITTED', 'FAILED', 'COMMITTED', 'COMMITTED', 'FAILED']);
-    expect(await world.account(tenantId)).to.include({ dailyDate: '2026-03-16', dailyUsed: 1, monthlyMonth: '2026-03', monthlyUsed: 3 });
+    expect(await world.account(tenantId)).to.include({
+      dailyDate: '2026-03-16',
+      dailyUsed: 1,
+      monthlyMonth: '2026-03',
+      monthlyUsed: 3,
+    });
     await expectAtRest(world, [tenantId]);
   });
 });

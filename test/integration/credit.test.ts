@@ -18,7 +18,14 @@ describe('the credit command', () => {
   after(() => world.close());
 
   function credit(tenantId: string, changes: Partial<CreditCommand> = {}): Promise<CreditResult> {
-    const command = { tenantId, key: 'key-1', amountNano: parseAmount('12.5'), currency: 'USD', actor: 'ops', reason: 'top-up' };
+    const command = {
+      tenantId,
+      key: 'key-1',
+      amountNano: parseAmount('12.5'),
+      currency: 'USD',
+      actor: 'ops',
+      reason: 'top-up',
+    };
     return bookCredit({ store: world.store, clock: world.clock, terms: NO_LIMITS }, { ...command, ...changes });
   }
 
@@ -39,7 +46,13 @@ describe('the credit command', () => {
     expect(await credit(tenantId)).to.deep.equal({ outcome: 'booked', seq: 2, balanceAfterNano: 12_500_000_000n });
     const [opening, booked] = await world.entries(tenantId);
     expect(opening).to.include({ type: 'LIMITS', trace_id: '~~open', balance_after: '0.000000000' });
-    expect(booked).to.include({ type: 'CREDIT', status: 'COMMITTED', trace_id: '~key-1', amount: '12.500000000', description: 'top-up' });
+    expect(booked).to.include({
+      type: 'CREDIT',
+      status: 'COMMITTED',
+      trace_id: '~key-1',
+      amount: '12.500000000',
+      description: 'top-up',
+    });
     const batch = (await batchesOf(tenantId)).slice(batchesBefore.length);
     expect(batch).to.have.length(1);
     expect(batch[0]?.counts).to.include({ charged: 1, openings: 1 });
@@ -60,7 +73,11 @@ describe('the credit command', () => {
     await expectAtRest(world, [tenantId]);
   });
 
-  const REUSES: readonly Partial<CreditCommand>[] = [{ amountNano: amountNano(1n) }, { currency: 'EUR' }, { reason: 'gift' }];
+  const REUSES: readonly Partial<CreditCommand>[] = [
+    { amountNano: amountNano(1n) },
+    { currency: 'EUR' },
+    { reason: 'gift' },
+  ];
   for (const changed of REUSES) {
     it(`refuses a key that comes again with another ${Object.keys(changed).join()}`, async () => {
       const tenantId = world.tenant();
@@ -89,7 +106,8 @@ describe('the credit command', () => {
     const tenantId = world.tenant();
     const results = await Promise.all(Array.from({ length: 20 }, () => credit(tenantId)));
     expect(results.filter(({ outcome }) => outcome === 'booked')).to.have.length(1);
-    for (const { seq, balanceAfterNano } of results) expect({ seq, balanceAfterNano }).to.deep.equal({ seq: 2, balanceAfterNano: 12_500_000_000n });
+    for (const { seq, balanceAfterNano } of results)
+      expect({ seq, balanceAfterNano }).to.deep.equal({ seq: 2, balanceAfterNano: 12_500_000_000n });
     expect(await world.entries(tenantId)).to.have.length(2);
     await expectAtRest(world, [tenantId]);
   });
@@ -121,18 +139,36 @@ describe('tollbook credit and tollbook cursors', function () {
   after(() => world.close());
 
   const VALID = { amount: '12.5', key: 'key-1', actor: 'ops', reason: 'top-up' };
-  const run = (...args: string[]): ReturnType<typeof runTollbook> => runTollbook(args, { DATABASE_URL: world.database.url });
+  const run = (...args: string[]): ReturnType<typeof runTollbook> =>
+    runTollbook(args, { DATABASE_URL: world.database.url });
 
-  function credit(tenantId: string, options: Readonly<Record<string, string | undefined>>): ReturnType<typeof runTollbook> {
-    const flags = Object.entries({ ...VALID, ...options }).flatMap(([name, value]) => (value === undefined ? [] : [`--${name}`, value]));
+  function credit(
+    tenantId: string,
+    options: Readonly<Record<string, string | undefined>>,
+  ): ReturnType<typeof runTollbook> {
+    const flags = Object.entries<string | undefined>({ ...VALID, ...options }).flatMap(([name, value]) =>
+      value === undefined ? [] : [`--${name}`, value],
+    );
     return run('credit', tenantId, ...flags);
   }
 
   const REFUSALS: readonly (readonly [string, Readonly<Record<string, string | undefined>>, RegExp])[] = [
-    ['an amount with ten decimals', { amount: '1.0000000001' }, /'--amount <decimal>'.*10 decimals found, at most 9 allowed/],
-    ['an amount of 2^63 nano-units', { amount: '9223372036.854775808' }, /'--amount <decimal>'.*below 9223372036\.854775808/],
+    [
+      'an amount with ten decimals',
+      { amount: '1.0000000001' },
+      /'--amount <decimal>'.*10 decimals found, at most 9 allowed/,
+    ],
+    [
+      'an amount of 2^63 nano-units',
+      { amount: '9223372036.854775808' },
+      /'--amount <decimal>'.*below 9223372036\.854775808/,
+    ],
     ['an amount of zero', { amount: '0' }, /'--amount <decimal>'.*allowed: more than zero/],
-    ['an amount with an exponent', { amount: '1e3' }, /'--amount <decimal>'.*expected a decimal string such as "12\.5"/],
+    [
+      'an amount with an exponent',
+      { amount: '1e3' },
+      /'--amount <decimal>'.*expected a decimal string such as "12\.5"/,
+    ],
     ['a currency in small letters', { currency: 'usd' }, /'--currency <code>'.*allowed: 3 to 8 capital letters/],
     ['a key with a blank', { key: 'key 1' }, /'--key <key>'.*allowed: 1 to 128 of A-Z/],
     ['a missing reason', { reason: undefined }, /required option '--reason <text>' not specified/],
@@ -151,9 +187,20 @@ describe('tollbook credit and tollbook cursors', function () {
 
   it('prints its result as one JSON object, and the chain it was sealed in shows in the list of cursors', async () => {
     const tenantId = world.tenant();
-    const run1 = await run('credit', tenantId, ...Object.entries(VALID).flatMap(([name, value]) => [`--${name}`, value]), '--json');
+    const run1 = await run(
+      'credit',
+      tenantId,
+      ...Object.entries(VALID).flatMap(([name, value]) => [`--${name}`, value]),
+      '--json',
+    );
     expect(run1.exitCode).to.equal(0);
-    expect(JSON.parse(run1.stdout)).to.deep.equal({ tenantId, outcome: 'booked', seq: 2, balanceAfter: '12.500000000', currency: 'USD' });
+    expect(JSON.parse(run1.stdout)).to.deep.equal({
+      tenantId,
+      outcome: 'booked',
+      seq: 2,
+      balanceAfter: '12.500000000',
+      currency: 'USD',
+    });
     const { exitCode, stdout } = await run('cursors', 'list', '--json');
     expect(exitCode).to.equal(0);
     const { source, nextOffset, batchNo, head } = (await world.reader.readCursor(commandSource(tenantId)))!;
@@ -164,10 +211,14 @@ describe('tollbook credit and tollbook cursors', function () {
 
   it('ends with exit code 1 and names both uses when a key is reused', async () => {
     const tenantId = world.tenant();
-    expect((await credit(tenantId, {})).stdout).to.equal(`credited 12.50 USD to ${tenantId} as entry 2; balance 12.50 USD\n`);
+    expect((await credit(tenantId, {})).stdout).to.equal(
+      `credited 12.50 USD to ${tenantId} as entry 2; balance 12.50 USD\n`,
+    );
     const { exitCode, stderr } = await credit(tenantId, { amount: '13' });
     expect(exitCode).to.equal(1);
-    expect(stderr).to.match(/^tollbook: IDEMPOTENCY_KEY_REUSED: .*CREDIT 12\.500000000 USD \(top-up\).*CREDIT 13\.000000000 USD/);
+    expect(stderr).to.match(
+      /^tollbook: IDEMPOTENCY_KEY_REUSED: .*CREDIT 12\.500000000 USD \(top-up\).*CREDIT 13\.000000000 USD/,
+    );
     expect(await world.entries(tenantId)).to.have.length(2);
   });
 });

@@ -24,7 +24,13 @@ describe('the in-flight sweeper', () => {
   });
 
   function sweep(): Promise<InflightSweep> {
-    return sweepInflight({ scripts: world.scripts, reader: world.reader, projector, clock: world.clock, ttlMs: TTL_MS });
+    return sweepInflight({
+      scripts: world.scripts,
+      reader: world.reader,
+      projector,
+      clock: world.clock,
+      ttlMs: TTL_MS,
+    });
   }
 
   async function creditedTenant(): Promise<string> {
@@ -68,7 +74,9 @@ describe('the in-flight sweeper', () => {
 
   it('brings the hash up to date with what it drops, so that no charge is missing in between', async () => {
     const tenantId = await creditedTenant();
-    await world.protocol().charge(world.stream('completed').chunk([wireCompleted({ tenantId, traceId: 'a', units: 4 })]));
+    await world
+      .protocol()
+      .charge(world.stream('completed').chunk([wireCompleted({ tenantId, traceId: 'a', units: 4 })]));
     world.clock.atMs += TTL_MS + 1;
     expect(await sweep()).to.deep.equal({ tenants: 1, landed: 1, leaked: 0 });
     expect(await world.hash(tenantId)).to.include({ version: '3', balance: '6000000000' });
@@ -78,7 +86,9 @@ describe('the in-flight sweeper', () => {
   it('drops the hold of a trace whose completion is still under way only when the ledger has the hold', async () => {
     const tenantId = await creditedTenant();
     await hold(tenantId, 'only-held');
-    await world.protocol().charge(world.stream('pending').chunk([wirePending({ tenantId, traceId: 'pending', units: 2 })]));
+    await world
+      .protocol()
+      .charge(world.stream('pending').chunk([wirePending({ tenantId, traceId: 'pending', units: 2 })]));
     world.clock.atMs += TTL_MS + 1;
     expect(await sweep()).to.deep.equal({ tenants: 1, landed: 1, leaked: 1 });
     expect(await world.hash(tenantId)).to.include({ held: '2000000000' });
@@ -88,7 +98,12 @@ describe('the in-flight sweeper', () => {
   it('drops what was granted to an event whose charge turned out to be beyond 2^63', async () => {
     const tenantId = world.tenant();
     const costing = (traceId: string, cost: string): ReturnType<typeof wireCompleted> =>
-      wireCompleted({ tenantId, traceId, units: 1000, fields: { pricing: { input_per_1k: cost, currency: 'USD' }, stream: true } });
+      wireCompleted({
+        tenantId,
+        traceId,
+        units: 1000,
+        fields: { pricing: { input_per_1k: cost, currency: 'USD' }, stream: true },
+      });
     const stream = world.stream('completed');
     await world.protocol().charge(stream.chunk([costing('largest', '9223372036.854775807')]));
     await world.project([tenantId]);

@@ -21,7 +21,19 @@ describe('the path of money', () => {
   after(() => world.close());
 
   function credit(tenantId: string, amount: string, key: string): ReturnType<typeof runTollbook> {
-    const args = ['credit', tenantId, '--amount', amount, '--key', key, '--actor', 'ops', '--reason', 'top-up', '--json'];
+    const args = [
+      'credit',
+      tenantId,
+      '--amount',
+      amount,
+      '--key',
+      key,
+      '--actor',
+      'ops',
+      '--reason',
+      'top-up',
+      '--json',
+    ];
     return runTollbook(args, { DATABASE_URL: world.database.url });
   }
 
@@ -35,8 +47,16 @@ describe('the path of money', () => {
     const tenantId = world.tenant();
     const { exitCode, stdout } = await credit(tenantId, LARGEST, 'all');
     expect(exitCode).to.equal(0);
-    expect(JSON.parse(stdout)).to.deep.equal({ tenantId, outcome: 'booked', seq: 2, balanceAfter: LARGEST, currency: 'USD' });
-    expect(await world.rows('SELECT balance FROM accounts WHERE tenant_id = $1', [tenantId])).to.deep.equal([{ balance: LARGEST }]);
+    expect(JSON.parse(stdout)).to.deep.equal({
+      tenantId,
+      outcome: 'booked',
+      seq: 2,
+      balanceAfter: LARGEST,
+      currency: 'USD',
+    });
+    expect(await world.rows('SELECT balance FROM accounts WHERE tenant_id = $1', [tenantId])).to.deep.equal([
+      { balance: LARGEST },
+    ]);
     await world.project([tenantId]);
     expect((await world.hash(tenantId))['balance']).to.equal(LARGEST_NANO);
     const again = await credit(tenantId, LARGEST, 'all');
@@ -51,14 +71,26 @@ describe('the path of money', () => {
     const pricing = { input_per_1k: cost, currency: 'USD' };
     const held = wirePending({ tenantId, traceId: 'a', units: 1000, fields: { pricing } });
     await world.protocol().charge(world.stream('pending').chunk([held]));
-    expect((await world.inFlight(tenantId)).map(({ availableNano }) => availableNano)).to.deep.equal([-9223372036854775806n]);
+    expect((await world.inFlight(tenantId)).map(({ availableNano }) => availableNano)).to.deep.equal([
+      -9223372036854775806n,
+    ]);
     await world.project([tenantId]);
     expect(await world.hash(tenantId)).to.include({ balance: LARGEST_NANO, held: '9223372036854775806' });
     const charge = wireCompleted({ tenantId, traceId: 'a', units: 1000, fields: { pricing } });
-    const dearer = wireCompleted({ tenantId, traceId: 'b', units: 2000, fields: { pricing: { input_per_1k: '0.000000001', currency: 'USD' } } });
+    const dearer = wireCompleted({
+      tenantId,
+      traceId: 'b',
+      units: 2000,
+      fields: { pricing: { input_per_1k: '0.000000001', currency: 'USD' } },
+    });
     await world.protocol().charge(world.stream('completed').chunk([charge, dearer]));
     const charges = (await world.entries(tenantId)).slice(3);
-    expect(charges[0]).to.include({ status: 'COMMITTED', amount: cost, balance_after: '0.000000001', held_after: '0.000000000' });
+    expect(charges[0]).to.include({
+      status: 'COMMITTED',
+      amount: cost,
+      balance_after: '0.000000001',
+      held_after: '0.000000000',
+    });
     expect(charges[1]).to.include({ status: 'FAILED', amount: '0.000000002' });
     expect(charges[1]?.detail).to.deep.equal({ required: '0.000000002', available: '0.000000001' });
     await expectAtRest(world, [tenantId]);
@@ -70,7 +102,9 @@ describe('the path of money', () => {
     const pricing = { input_per_1k: DIGITS_30, output_per_1k: OTHER_DIGITS_30, currency: 'USD' };
     const usage = { input_tokens: 999_999_999_999, output_tokens: 3 };
     const stream = world.stream('completed');
-    await world.protocol().charge(stream.chunk([wireCompleted({ tenantId, traceId: 'a', fields: { pricing, usage } })]));
+    await world
+      .protocol()
+      .charge(stream.chunk([wireCompleted({ tenantId, traceId: 'a', fields: { pricing, usage } })]));
     const [row] = await world.rows<Record<'input_price' | 'output_price' | 'amount' | 'balance_after', string>>(
       `SELECT input_price, output_price, amount, balance_after FROM ledger_entries WHERE tenant_id = $1 AND trace_id = 'a'`,
       [tenantId],
@@ -80,7 +114,12 @@ describe('the path of money', () => {
     const amount = cost.toDecimalPlaces(9, Decimal.ROUND_HALF_UP).toFixed(9);
     expect(amount).to.equal('123456789.015222222');
     const balanceAfter = new Exact(LARGEST).minus(amount).toFixed(9);
-    expect(row).to.deep.equal({ input_price: DIGITS_30, output_price: OTHER_DIGITS_30, amount, balance_after: balanceAfter });
+    expect(row).to.deep.equal({
+      input_price: DIGITS_30,
+      output_price: OTHER_DIGITS_30,
+      amount,
+      balance_after: balanceAfter,
+    });
     await world.project([tenantId]);
     expect((await world.hash(tenantId))['balance']).to.equal(balanceAfter.replace('.', ''));
   });
@@ -90,7 +129,9 @@ describe('the path of money', () => {
     const { exitCode, stdout, stderr } = await credit(tenantId, TOO_LARGE, 'all');
     expect(exitCode).to.equal(2);
     expect(stdout).to.equal('');
-    expect(stderr).to.match(/--amount.*9223372036\.854775808.*must be below 9223372036\.854775808 \(2\^63 nano-units\)/);
+    expect(stderr).to.match(
+      /--amount.*9223372036\.854775808.*must be below 9223372036\.854775808 \(2\^63 nano-units\)/,
+    );
     expect(await world.account(tenantId)).to.equal(undefined);
   });
 
@@ -99,13 +140,19 @@ describe('the path of money', () => {
     await credit(tenantId, LARGEST, 'all');
     const { exitCode, stderr } = await credit(tenantId, '0.000000001', 'more');
     expect(exitCode).to.equal(1);
-    expect(stderr).to.match(/^tollbook: MONEY_OUT_OF_RANGE: .*9223372036854775808.*below 2\^63 \(9223372036\.854775808 units\)/);
+    expect(stderr).to.match(
+      /^tollbook: MONEY_OUT_OF_RANGE: .*9223372036854775808.*below 2\^63 \(9223372036\.854775808 units\)/,
+    );
     expect((await world.account(tenantId))?.seq).to.equal(2);
   });
 
   it('makes an event that costs 2^63 nano-units a dead letter, and charges one that costs a nano-unit less', async () => {
     const tenantId = world.tenant();
-    const events = [costing(tenantId, 'a', TOO_LARGE), costing(tenantId, 'b', LARGEST), costing(tenantId, 'c', '0.000000001')];
+    const events = [
+      costing(tenantId, 'a', TOO_LARGE),
+      costing(tenantId, 'b', LARGEST),
+      costing(tenantId, 'c', '0.000000001'),
+    ];
     const { counts } = batchOf(await world.protocol().charge(world.stream('completed').chunk(events)));
     expect(counts).to.include({ charged: 1, deadLetters: 2 });
     const letters = await world.rows<{ trace_id: string; reason: string; detail: string }>(

@@ -1,6 +1,8 @@
 /** The projection on real servers: the quota hash as exactly the ledger at its version, whatever happened to Redis. */
 import { expect } from 'chai';
 import { quotaKeys } from '../../src/lua/quota-keys.js';
+import { type ProjectReply, QuotaScripts, type TenantProjection } from '../../src/lua/quota-scripts.js';
+import { projectTenants } from '../../src/projections/projection.js';
 import { Projector } from '../../src/projections/projector.js';
 import { expectAtRest } from '../support/at-rest.js';
 import { NO_LIMITS, ProtocolWorld } from '../support/protocol-world.js';
@@ -9,6 +11,16 @@ import { wireCompleted, type WireEvent, wirePending } from '../support/wire-usag
 const CHUNK_SIZE = 1_800;
 const CHUNKS = 3;
 
+/** The real scripts, behind a projection that is overtaken between its reads and its write. */
+class OvertakenScripts extends QuotaScripts {
+  beforeProject = (): Promise<void> => Promise.resolve();
+
+  override async project(projections: readonly TenantProjection[]): Promise<readonly ProjectReply[]> {
+    await this.beforeProject();
+    return super.project(projections);
+  }
+}
+
 describe('the projection', () => {
   let world: ProtocolWorld;
   let projector: Projector;
@@ -16,7 +28,12 @@ describe('the projection', () => {
   before(async () => {
     world = await ProtocolWorld.open();
     const { reader, scripts, logger } = world;
-    projector = new Projector({ reader, scripts, logger, onFatal: (error) => void world.logLines.push(`fatal ${error.message}`) });
+    projector = new Projector({
+      reader,
+      scripts,
+      logger,
+      onFatal: (error) => void world.logLines.push(`fatal ${error.message}`),
+    });
   });
   beforeEach(() => void world.logLines.splice(0));
   after(async () => {
@@ -56,7 +73,9 @@ describe('the projection', () => {
     await world.scripts.hold(held, world.clock.nowMs());
     expect((await world.inFlight(tenantId)).map(({ traceId }) => traceId)).to.have.members(['a', 'held']);
     await world.project([tenantId]);
-    expect((await world.inFlight(tenantId)).map(({ traceId, availableNano }) => [traceId, availableNano])).to.deep.equal([['held', -5n]]);
+    expect(
+      (await world.inFlight(tenantId)).map(({ traceId, availableNano }) => [traceId, availableNano]),
+    ).to.deep.equal([['held', -5n]]);
   });
 
   it('hydrates a missing hash and drops what was in flight and has landed', async () => {
@@ -88,7 +107,8 @@ describe('the projection', () => {
     await world.server.redis.flushall();
     expect(await projector.sweep()).to.be.at.least(tenantIds.length);
     await projector.idle();
-    for (const tenantId of tenantIds) expect(await world.hash(tenantId)).to.include({ balance: '-2000000000', version: '3' });
+    for (const tenantId of tenantIds)
+      expect(await world.hash(tenantId)).to.include({ balance: '-2000000000', version: '3' });
     expect(await projector.sweep()).to.equal(0);
     await expectAtRest(world, tenantIds);
   });
@@ -104,7 +124,10 @@ describe('the projection', () => {
     }
     expect(await world.inFlight(tenantId)).to.have.length(CHUNKS * CHUNK_SIZE);
     expect((await world.project([tenantId])).projected).to.equal(1);
-    expect(await world.hash(tenantId)).to.include({ version: String(2 + CHUNKS * CHUNK_SIZE), balance: `-${CHUNKS * CHUNK_SIZE - 1}000000000` });
+    expect(await world.hash(tenantId)).to.include({
+      version: String(2 + CHUNKS * CHUNK_SIZE),
+      balance: `-${CHUNKS * CHUNK_SIZE - 1}000000000`,
+    });
     await expectAtRest(world, [tenantId]);
   });
 
@@ -115,7 +138,9 @@ describe('the projection', () => {
     const { quota } = quotaKeys(world.server.prefix, tenantId);
     await world.server.redis.hset(quota, { version: '900', balance: '77' });
     expect((await world.project([tenantId])).ahead).to.deep.equal([tenantId]);
-    expect(world.logLines.filter((line) => line.includes('ahead of its ledger')).map((line) => JSON.parse(line) as object)).to.have.length(1);
+    expect(
+      world.logLines.filter((line) => line.includes('ahead of its ledger')).map((line) => JSON.parse(line) as object),
+    ).to.have.length(1);
     expect(world.logLines.join('')).to.include(`"tenantId":"${tenantId}","version":900,"seq":2`);
     await expectAtRest(world, [tenantId]);
   });
@@ -124,10 +149,27 @@ describe('the projection', () => {
     const tenantId = world.tenant();
     await world.credit(tenantId, '3');
     await world.project([tenantId]);
-    await world.server.redis.hset(quotaKeys(world.server.prefix, tenantId).quota, { version: '900', balance: '77000000000' });
+    await world.server.redis.hset(quotaKeys(world.server.prefix, tenantId).quota, {
+      version: '900',
+      balance: '77000000000',
+    });
     const events = ['a', 'b'].map((traceId) => wireCompleted({ tenantId, traceId, units: 2 }));
     await world.protocol().charge(world.stream('completed').chunk(events));
     expect(await world.statuses(tenantId)).to.deep.equal(['COMMITTED', 'FAILED']);
+    await expectAtRest(world, [tenantId]);
+  });
+
+  it('leaves a hash alone that another projection has moved since the ledger was read, and says to try again', async () => {
+    const tenantId = world.tenant();
+    await charge(tenantId, 'a');
+    const overtaken = new OvertakenScripts(world.server.redis, { prefix: world.server.prefix });
+    overtaken.beforeProject = async (): Promise<void> => {
+      await charge(tenantId, 'b');
+      expect(await world.project([tenantId])).to.include({ projected: 1 });
+    };
+    const ports = { reader: world.reader, scripts: overtaken, logger: world.logger };
+    expect(await projectTenants(ports, [tenantId])).to.deep.include({ projected: 0, again: [tenantId] });
+    expect(await world.hash(tenantId)).to.include({ version: '3', balance: '-2000000000' });
     await expectAtRest(world, [tenantId]);
   });
 
@@ -142,15 +184,15 @@ describe('the projection', () => {
         await protocol.charge(stream.chunk([wireCompleted({ tenantId, traceId: `${name}-${index}` })]));
       }
     });
-    let running = true;
-    const projecting = (async () => {
-      while (running) await world.project([tenantId]);
-    })();
-    const watching = (async () => {
-      while (running) await expectNothingMissing(tenantId);
-    })();
-    await Promise.all(writers).finally(() => (running = false));
-    await Promise.all([projecting, watching]);
+    const writing = { goesOn: true };
+    const meanwhile = async (work: () => Promise<unknown>): Promise<void> => {
+      while (writing.goesOn) await work();
+    };
+    await Promise.all([
+      Promise.all(writers).finally(() => (writing.goesOn = false)),
+      meanwhile(() => world.project([tenantId])),
+      meanwhile(() => expectNothingMissing(tenantId)),
+    ]);
     expect(await world.statuses(tenantId)).to.have.length(120);
     await expectAtRest(world, [tenantId]);
   });
@@ -159,8 +201,15 @@ describe('the projection', () => {
   async function expectNothingMissing(tenantId: string): Promise<void> {
     const charged = (await world.account(tenantId))!.balanceNano;
     const keys = quotaKeys(world.server.prefix, tenantId);
-    const snapshot = await world.server.redis.multi().hget(keys.quota, 'balance').hget(keys.inflight, '~available').exec();
+    const snapshot = await world.server.redis
+      .multi()
+      .hget(keys.quota, 'balance')
+      .hget(keys.inflight, '~available')
+      .exec();
     const [balance, inFlight] = (snapshot ?? []).map(([, reply]) => BigInt((reply as string | null) ?? '0'));
-    expect(balance! + inFlight! <= charged, `hash ${balance} + in flight ${inFlight} knows the ledger's ${charged}`).to.equal(true);
+    expect(
+      balance! + inFlight! <= charged,
+      `hash ${balance} + in flight ${inFlight} knows the ledger's ${charged}`,
+    ).to.equal(true);
   }
 });

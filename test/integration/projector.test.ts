@@ -33,7 +33,12 @@ describe('the projector', () => {
   });
   after(() => world.close());
 
-  async function charge(stream: TestStream, tenantId: string, traceId: string, store: LedgerStore = world.store): Promise<void> {
+  async function charge(
+    stream: TestStream,
+    tenantId: string,
+    traceId: string,
+    store: LedgerStore = world.store,
+  ): Promise<void> {
     const event = wireCompleted({ tenantId, traceId, fields: { stream: true } });
     batchOf(await world.protocol({ store }).charge(stream.chunk([event])));
   }

@@ -35,7 +35,9 @@ describe('the quota gate', () => {
     await scripts.deduct([{ tenantId, ledgerSeq: 2, items: [] }], 0); // loads the scripts before anything is held
     slow.hold();
     const protocol = world.protocol({ gate: world.gate(scripts, DEADLINE_MS) });
-    batchOf(await protocol.charge(world.stream('completed').chunk([wireCompleted({ tenantId, traceId: 'a', units: 4 })])));
+    batchOf(
+      await protocol.charge(world.stream('completed').chunk([wireCompleted({ tenantId, traceId: 'a', units: 4 })])),
+    );
     expect(await world.statuses(tenantId)).to.deep.equal(['COMMITTED']);
   }
 
@@ -72,7 +74,9 @@ describe('the quota gate', () => {
         return Promise.resolve(new Map());
       },
     };
-    await world.protocol({ gate: recording }).charge(stream.chunk([wireCompleted({ tenantId, traceId: 'b', units: 1 })]));
+    await world
+      .protocol({ gate: recording })
+      .charge(stream.chunk([wireCompleted({ tenantId, traceId: 'b', units: 1 })]));
     expect(await world.gate().refusals(paused, stale)).to.deep.equal(new Map());
     expect(await world.hash(tenantId)).to.deep.equal(projected);
     await expectAtRest(world, [tenantId]);
@@ -81,7 +85,7 @@ describe('the quota gate', () => {
   it('leaves Redis alone for a moment after a failure, and asks it again afterwards', async () => {
     const tenantId = await creditedTenant('10');
     const scripts = new QuotaScripts(slow.redis, { prefix: world.server.prefix });
-    const gate = world.gate(scripts, DEADLINE_MS);
+    const gate = world.gate(scripts);
     const stream = world.stream('completed');
     const charge = async (traceId: string): Promise<string[]> => {
       await world.protocol({ gate }).charge(stream.chunk([wireCompleted({ tenantId, traceId })]));

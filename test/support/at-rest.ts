@@ -7,7 +7,7 @@ import type { ProtocolWorld } from './protocol-world.js';
 
 /** Projects the tenants until none is left behind, then compares ledger, accounts and Redis. */
 export async function expectAtRest(world: ProtocolWorld, tenantIds: readonly string[]): Promise<void> {
-  for (let open = tenantIds; open.length > 0; ) open = (await world.project(open)).again;
+  for (let open = tenantIds; open.length > 0;) open = (await world.project(open)).again;
   for (const tenantId of tenantIds) await expectTenantAtRest(world, tenantId);
 }
 

@@ -23,7 +23,12 @@ import { createTestDatabase, openApplicationPool, type TestDatabase } from './te
 import { NOON, type WireEvent } from './wire-usage.js';
 
 /** Terms under which nothing but the balance limits a tenant. */
-export const NO_LIMITS: AccountTerms = { creditLimitNano: ZERO, dailyQuota: null, monthlyQuota: null, holdPolicy: 'estimate' };
+export const NO_LIMITS: AccountTerms = {
+  creditLimitNano: ZERO,
+  dailyQuota: null,
+  monthlyQuota: null,
+  holdPolicy: 'estimate',
+};
 
 /** What a test replaces of the protocol. */
 export interface ProtocolParts {
@@ -106,7 +111,12 @@ export class ProtocolWorld {
       chunk: (events, skip = 0): Chunk => {
         const first = next + BigInt(skip);
         next = first + BigInt(events.length);
-        return { source, kind, messages: events.map((event, index) => messageOf(event, first + BigInt(index))), nextOffset: next };
+        return {
+          source,
+          kind,
+          messages: events.map((event, index) => messageOf(event, first + BigInt(index))),
+          nextOffset: next,
+        };
       },
     };
   }

@@ -1,5 +1,7 @@
-/** Owns: that a consumer which is stopped while it looks for its positions neither reports a failure nor throws later. */
+/** Owns: that a consumer looking for its positions outlives what goes away meanwhile: itself, the database, Kafka. */
 import { expect } from 'chai';
+import kafkajs from 'kafkajs';
+import type { Admin } from 'kafkajs';
 import { ChargeProtocol } from '../../src/consumers/charge-protocol.js';
 import { type CursorReader, StreamPositions } from '../../src/consumers/stream-positions.js';
 import { UsageConsumer } from '../../src/consumers/usage-consumer.js';
@@ -9,19 +11,21 @@ import { systemClock } from '../../src/runtime/clock.js';
 import { TollbookError } from '../../src/runtime/errors.js';
 import { createLogger } from '../../src/runtime/logger.js';
 import { LedgerWorld } from '../support/ledger-world.js';
+import { completions, send } from '../support/usage-messages.js';
 import { waitUntil } from '../support/wait-until.js';
 
 const RESUME_AFTER_MS = 500;
 
-describe('a consumer that is stopped while it looks for its positions', function () {
+describe('a consumer that looks for its positions', function () {
   this.timeout(30_000);
   let world: LedgerWorld;
   const failures: TollbookError[] = [];
+  const warnings: string[] = [];
 
-  /** A consumer whose cursors are read by `cursors`. */
-  async function startConsumer(cursors: CursorReader): Promise<UsageConsumer> {
-    const { config, kafka, admin } = world;
-    const { clusterId } = await admin.describeCluster();
+  /** A consumer whose cursors are read by `cursors`, and the ends of its logs by `admin`. */
+  async function startConsumer(cursors: CursorReader, admin: Admin = world.admin): Promise<UsageConsumer> {
+    const { config, kafka } = world;
+    const { clusterId } = await world.admin.describeCluster();
     const consumer = new UsageConsumer({
       kafka,
       groupId: config.consumerGroup,
@@ -40,7 +44,7 @@ describe('a consumer that is stopped while it looks for its positions', function
       chunkMessagesMax: config.chunkMessagesMax,
       partitionsConcurrent: config.partitionsConcurrent,
       clock: systemClock,
-      logger: createLogger({ level: 'silent' }),
+      logger: createLogger({ level: 'warn' }, { write: (line) => warnings.push(line) }),
       onFatal: (error) => failures.push(error),
     });
     await consumer.start();
@@ -55,7 +59,7 @@ describe('a consumer that is stopped while it looks for its positions', function
 
   after(() => world.close());
 
-  it('takes no notice of an answer that comes after it has stopped', async () => {
+  it('takes no notice of an answer that comes after it was stopped', async () => {
     let answer: (() => void) | undefined;
     let answered = false;
     const readCursor = (): Promise<undefined> =>
@@ -74,18 +78,38 @@ describe('a consumer that is stopped while it looks for its positions', function
     expect(failures).to.deep.equal([]);
   });
 
-  it('takes no notice of an error that comes after it has stopped', async () => {
+  it('takes no notice of an error that comes after it was stopped', async () => {
     let refuse: (() => void) | undefined;
     const readCursor = (): Promise<undefined> =>
       new Promise((_resolve, reject) => {
         refuse = () => reject(new TollbookError('POSTGRES_UNAVAILABLE', 'the pool is closed'));
       });
+    const unhandled: unknown[] = [];
+    const noteUnhandled = (reason: unknown): void => void unhandled.push(reason);
+    process.on('unhandledRejection', noteUnhandled);
     const consumer = await startConsumer({ readCursor });
     await waitUntil('the cursor is asked for', () => refuse !== undefined);
     await consumer.stop();
     refuse?.();
     await settled();
+    process.off('unhandledRejection', noteUnhandled);
     expect(failures).to.deep.equal([]);
+    expect(unhandled).to.deep.equal([]);
+  });
+
+  it('tries again when Kafka does not tell the ends of the logs, and then charges', async () => {
+    let asked = 0;
+    const fetchTopicOffsets: Admin['fetchTopicOffsets'] = (topic) => {
+      asked += 1;
+      if (asked === 1) return Promise.reject(new kafkajs.KafkaJSConnectionError('the broker restarts'));
+      return world.admin.fetchTopicOffsets(topic);
+    };
+    const consumer = await startConsumer(world.reader, { ...world.admin, fetchTopicOffsets });
+    await send(world.kafka, world.config.topicCompleted, completions('acme', 1, { partition: 0 }));
+    await waitUntil('the event is charged', async () => (await world.lag()) === 0n);
+    await consumer.stop();
+    expect(failures).to.deep.equal([]);
+    expect(warnings.join()).to.include('KAFKA_UNAVAILABLE').and.to.include('the broker restarts');
   });
 
   /** Waits until all that a late answer sets in motion is over: a round trip to Kafka, and the timer of a paused partition. */

@@ -77,6 +77,8 @@ export class ProtocolWorld {
     this.database = database;
     this.server = server;
     this.pool = openApplicationPool(database);
+    // An ended pool does not wait for its connections to close: dropping the database may cut one off.
+    this.pool.on('connect', (client) => client.on('error', (error) => void this.logLines.push(error.message)));
     this.store = new PostgresLedgerStore(this.pool);
     this.reader = new PostgresLedgerReader(this.pool);
     this.scripts = new QuotaScripts(server.redis, { prefix: server.prefix });

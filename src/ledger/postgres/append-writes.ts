@@ -11,6 +11,7 @@ import { TollbookError } from '../../runtime/errors.js';
 import type { Account } from '../account.js';
 import type { LedgerAppend, TraceKey } from '../ledger-store.js';
 import { formatAmount } from '../money.js';
+import { arrayLiteral } from './array-literal.js';
 import { copyRow } from './copy-text.js';
 import { ENTRY_COLUMNS, entryValues } from './rows.js';
 import { insertDeadLetters, insertSkipped, insertUnpriced } from './set-aside-writes.js';
@@ -29,10 +30,9 @@ export async function writeAppend(client: pg.ClientBase, append: LedgerAppend): 
 
 async function copyEntries(client: pg.ClientBase, { entries, batch }: LedgerAppend): Promise<void> {
   if (entries.length === 0) return;
-  let rows = '';
-  for (const entry of entries) rows += copyRow(entryValues(entry, batch));
+  const rows = entries.map((entry) => copyRow(entryValues(entry, batch)));
   const stream = client.query(copyFrom(`COPY ledger_entries (${ENTRY_COLUMNS.join(', ')}) FROM STDIN`));
-  await pipeline(Readable.from([Buffer.from(rows)]), stream);
+  await pipeline(Readable.from([Buffer.from(rows.join(''))]), stream);
 }
 
 async function updateAccounts(client: pg.ClientBase, accounts: readonly Account[]): Promise<void> {
@@ -48,18 +48,18 @@ async function updateAccounts(client: pg.ClientBase, accounts: readonly Account[
          monthly_month, hold_policy, seq)
      WHERE a.tenant_id = n.tenant_id COLLATE "C"`,
     [
-      accounts.map((account) => account.tenantId),
-      accounts.map((account) => formatAmount(account.balanceNano)),
-      accounts.map((account) => formatAmount(account.heldNano)),
-      accounts.map((account) => formatAmount(account.creditLimitNano)),
-      accounts.map((account) => account.dailyQuota),
-      accounts.map((account) => account.dailyUsed),
-      accounts.map((account) => account.dailyDate),
-      accounts.map((account) => account.monthlyQuota),
-      accounts.map((account) => account.monthlyUsed),
-      accounts.map((account) => account.monthlyMonth),
-      accounts.map((account) => account.holdPolicy),
-      accounts.map((account) => account.seq),
+      arrayLiteral(accounts.map((account) => account.tenantId)),
+      arrayLiteral(accounts.map((account) => formatAmount(account.balanceNano))),
+      arrayLiteral(accounts.map((account) => formatAmount(account.heldNano))),
+      arrayLiteral(accounts.map((account) => formatAmount(account.creditLimitNano))),
+      arrayLiteral(accounts.map((account) => account.dailyQuota)),
+      arrayLiteral(accounts.map((account) => account.dailyUsed)),
+      arrayLiteral(accounts.map((account) => account.dailyDate)),
+      arrayLiteral(accounts.map((account) => account.monthlyQuota)),
+      arrayLiteral(accounts.map((account) => account.monthlyUsed)),
+      arrayLiteral(accounts.map((account) => account.monthlyMonth)),
+      arrayLiteral(accounts.map((account) => account.holdPolicy)),
+      arrayLiteral(accounts.map((account) => account.seq)),
     ],
   );
 }
@@ -70,11 +70,11 @@ async function openHolds(client: pg.ClientBase, { holdsOpened }: LedgerAppend): 
     `INSERT INTO open_holds (tenant_id, trace_id, amount, counted_on, expires_at)
      SELECT * FROM unnest($1::text[], $2::text[], $3::numeric[], $4::date[], $5::timestamptz[])`,
     [
-      holdsOpened.map((hold) => hold.tenantId),
-      holdsOpened.map((hold) => hold.traceId),
-      holdsOpened.map((hold) => formatAmount(hold.amountNano)),
-      holdsOpened.map((hold) => hold.countedOn),
-      holdsOpened.map((hold) => hold.expiresAt),
+      arrayLiteral(holdsOpened.map((hold) => hold.tenantId)),
+      arrayLiteral(holdsOpened.map((hold) => hold.traceId)),
+      arrayLiteral(holdsOpened.map((hold) => formatAmount(hold.amountNano))),
+      arrayLiteral(holdsOpened.map((hold) => hold.countedOn)),
+      arrayLiteral(holdsOpened.map((hold) => hold.expiresAt)),
     ],
   );
 }
@@ -84,7 +84,7 @@ async function closeHolds(client: pg.ClientBase, closed: readonly TraceKey[]): P
   await client.query(
     `DELETE FROM open_holds h USING unnest($1::text[], $2::text[]) AS closed(tenant_id, trace_id)
      WHERE h.tenant_id = closed.tenant_id COLLATE "C" AND h.trace_id = closed.trace_id COLLATE "C"`,
-    [closed.map((hold) => hold.tenantId), closed.map((hold) => hold.traceId)],
+    [arrayLiteral(closed.map((hold) => hold.tenantId)), arrayLiteral(closed.map((hold) => hold.traceId))],
   );
 }
 

@@ -8,9 +8,7 @@ const ESCAPES: Readonly<Record<string, string>> = { '\\': '\\\\', '\t': '\\t', '
 
 /** Writes one row of column texts with its final newline; null is a missing value. */
 export function copyRow(values: readonly (string | null)[]): string {
-  let row = copyField(values[0] ?? null);
-  for (let index = 1; index < values.length; index += 1) row += `\t${copyField(values[index] ?? null)}`;
-  return `${row}\n`;
+  return `${values.map(copyField).join('\t')}\n`;
 }
 
 function copyField(value: string | null): string {

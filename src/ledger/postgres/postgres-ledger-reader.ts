@@ -9,6 +9,7 @@ import type { StreamSource } from '../batch.js';
 import type { EntryStatus } from '../entry.js';
 import type { AccountProgress, LedgerReader, TraceStep } from '../ledger-reader.js';
 import type { Cursor, TraceKey } from '../ledger-store.js';
+import { arrayLiteral } from './array-literal.js';
 import {
   ACCOUNT_SELECT,
   type AccountRow,
@@ -20,9 +21,8 @@ import {
 } from './rows.js';
 
 interface ProgressRow extends AccountRow {
-  readonly seqs: string[] | null;
-  readonly trace_ids: string[] | null;
-  readonly statuses: EntryStatus[] | null;
+  /** One line a step, `SEQ STATUS TRACE`; null when there are none. One text is far cheaper to read than three arrays. */
+  readonly steps: string | null;
 }
 
 /** Reads the ledger through a pool of PostgreSQL connections. Every method throws POSTGRES_*. */
@@ -38,15 +38,19 @@ export class PostgresLedgerReader implements LedgerReader {
     stepsMax: number,
   ): Promise<AccountProgress[]> {
     const rows = await this.#rows<ProgressRow>(
-      `SELECT ${ACCOUNT_SELECT}, steps.seqs, steps.trace_ids, steps.statuses
+      `SELECT ${ACCOUNT_SELECT}, lines.steps
        FROM unnest($1::text[], $2::bigint[]) AS wanted(tenant_id, since_seq)
        JOIN accounts a ON a.tenant_id = wanted.tenant_id COLLATE "C"
        CROSS JOIN LATERAL (
-         SELECT array_agg(e.seq) AS seqs, array_agg(e.trace_id) AS trace_ids, array_agg(e.status::text) AS statuses
+         SELECT string_agg(e.seq || ' ' || e.status || ' ' || e.trace_id, E'\\n') AS steps
          FROM (SELECT seq, trace_id, status FROM ledger_entries
                WHERE tenant_id = a.tenant_id AND seq > wanted.since_seq AND seq <= a.seq AND type = 'DEDUCT'
-               ORDER BY seq LIMIT $3) AS e) AS steps`,
-      [since.map(({ tenantId }) => tenantId), since.map(({ sinceSeq }) => sinceSeq), stepsMax],
+               ORDER BY seq LIMIT $3) AS e) AS lines`,
+      [
+        arrayLiteral(since.map(({ tenantId }) => tenantId)),
+        arrayLiteral(since.map(({ sinceSeq }) => sinceSeq)),
+        stepsMax,
+      ],
     );
     return rows.map((row) => ({ account: accountOf(row), steps: stepsOf(row) }));
   }
@@ -55,7 +59,7 @@ export class PostgresLedgerReader implements LedgerReader {
     const rows = await this.#rows<{ tenant_id: string; trace_id: string; seq: string; status: EntryStatus }>(
       `SELECT e.tenant_id, e.trace_id, e.seq, e.status FROM unnest($1::text[], $2::text[]) AS wanted(tenant_id, trace_id)
        JOIN ledger_entries e ON e.tenant_id = wanted.tenant_id COLLATE "C" AND e.trace_id = wanted.trace_id COLLATE "C"`,
-      [traces.map((trace) => trace.tenantId), traces.map((trace) => trace.traceId)],
+      [arrayLiteral(traces.map((trace) => trace.tenantId)), arrayLiteral(traces.map((trace) => trace.traceId))],
     );
     return rows.map((row) => ({
       tenantId: row.tenant_id,
@@ -75,7 +79,7 @@ export class PostgresLedgerReader implements LedgerReader {
 
   async readAccounts(tenantIds: readonly string[]): Promise<Map<string, Account>> {
     const rows = await this.#rows<AccountRow>(`SELECT ${ACCOUNT_SELECT} FROM accounts a WHERE a.tenant_id = ANY($1)`, [
-      tenantIds,
+      arrayLiteral(tenantIds),
     ]);
     return new Map(rows.map((row) => [row.tenant_id, accountOf(row)]));
   }
@@ -119,12 +123,9 @@ export class PostgresLedgerReader implements LedgerReader {
 }
 
 function stepsOf(row: ProgressRow): TraceStep[] {
-  const { seqs, trace_ids: traceIds, statuses } = row;
-  if (seqs === null || traceIds === null || statuses === null) return [];
-  return seqs.map((seq, index) => ({
-    tenantId: row.tenant_id,
-    traceId: traceIds[index] ?? '',
-    seq: safeInteger(seq),
-    status: statuses[index] ?? 'PENDING',
-  }));
+  if (row.steps === null) return [];
+  return row.steps.split('\n').map((line) => {
+    const [seq = '', status = '', traceId = ''] = line.split(' ');
+    return { tenantId: row.tenant_id, traceId, seq: safeInteger(seq), status: status as EntryStatus };
+  });
 }

@@ -21,6 +21,7 @@ import type {
 import { traceKey } from '../ledger-store.js';
 import { formatAmount } from '../money.js';
 import type { TraceState } from '../trace.js';
+import { arrayLiteral } from './array-literal.js';
 import { writeAppend } from './append-writes.js';
 import {
   ACCOUNT_SELECT,
@@ -109,13 +110,13 @@ class PostgresLedgerTransaction implements LedgerTransaction {
        ORDER BY o.tenant_id COLLATE "C"
        ON CONFLICT DO NOTHING RETURNING tenant_id`,
       [
-        openings.map((opening) => opening.tenantId),
-        openings.map((opening) => opening.currency),
-        openings.map((opening) => formatAmount(opening.terms.creditLimitNano)),
-        openings.map((opening) => opening.terms.dailyQuota),
-        openings.map((opening) => opening.terms.monthlyQuota),
-        openings.map((opening) => opening.day),
-        openings.map((opening) => opening.terms.holdPolicy),
+        arrayLiteral(openings.map((opening) => opening.tenantId)),
+        arrayLiteral(openings.map((opening) => opening.currency)),
+        arrayLiteral(openings.map((opening) => formatAmount(opening.terms.creditLimitNano))),
+        arrayLiteral(openings.map((opening) => opening.terms.dailyQuota)),
+        arrayLiteral(openings.map((opening) => opening.terms.monthlyQuota)),
+        arrayLiteral(openings.map((opening) => opening.day)),
+        arrayLiteral(openings.map((opening) => opening.terms.holdPolicy)),
       ],
     );
     return new Set(rows.map((row) => row.tenant_id));
@@ -124,7 +125,7 @@ class PostgresLedgerTransaction implements LedgerTransaction {
   async lockAccounts(tenantIds: readonly string[]): Promise<Map<string, Account>> {
     const { rows } = await this.#client.query<AccountRow>(
       `SELECT ${ACCOUNT_SELECT} FROM accounts a WHERE a.tenant_id = ANY($1) ORDER BY a.tenant_id FOR UPDATE`,
-      [tenantIds],
+      [arrayLiteral(tenantIds)],
     );
     return new Map(rows.map((row) => [row.tenant_id, accountOf(row)]));
   }
@@ -133,7 +134,7 @@ class PostgresLedgerTransaction implements LedgerTransaction {
     const { rows } = await this.#client.query<TraceRow>(
       `SELECT ${TRACE_SELECT} FROM unnest($1::text[], $2::text[]) AS wanted(tenant_id, trace_id)
        JOIN ledger_entries e ON e.tenant_id = wanted.tenant_id COLLATE "C" AND e.trace_id = wanted.trace_id COLLATE "C"`,
-      [traces.map((trace) => trace.tenantId), traces.map((trace) => trace.traceId)],
+      traceArrays(traces),
     );
     const last = new Map<string, TraceRow>();
     for (const row of rows) {
@@ -149,7 +150,7 @@ class PostgresLedgerTransaction implements LedgerTransaction {
     const { rows } = await this.#client.query<{ tenant_id: string; trace_id: string }>(
       `SELECT u.tenant_id, u.trace_id FROM unnest($1::text[], $2::text[]) AS wanted(tenant_id, trace_id)
        JOIN unpriced_usage u ON u.tenant_id = wanted.tenant_id COLLATE "C" AND u.trace_id = wanted.trace_id COLLATE "C"`,
-      [traces.map((trace) => trace.tenantId), traces.map((trace) => trace.traceId)],
+      traceArrays(traces),
     );
     return new Set(rows.map((row) => traceKey({ tenantId: row.tenant_id, traceId: row.trace_id })));
   }
@@ -171,4 +172,8 @@ class PostgresLedgerTransaction implements LedgerTransaction {
   append(append: LedgerAppend): Promise<void> {
     return writeAppend(this.#client, append);
   }
+}
+
+function traceArrays(traces: readonly TraceKey[]): string[] {
+  return [arrayLiteral(traces.map((trace) => trace.tenantId)), arrayLiteral(traces.map((trace) => trace.traceId))];
 }

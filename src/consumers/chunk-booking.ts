@@ -11,7 +11,7 @@ import { bookIntent, bookOpening } from '../ledger/charge.js';
 import type { DeadLetter } from '../ledger/dead-letter.js';
 import type { LedgerEntry } from '../ledger/entry.js';
 import type { OpenHold, SkippedEvent, TraceKey, UnpricedUsage } from '../ledger/ledger-store.js';
-import { type QuotaRefusal, refusalOf } from '../ledger/quota-rule.js';
+import { monthOf, type QuotaRefusal, refusalOf } from '../ledger/quota-rule.js';
 import { invariant, unreachable } from '../runtime/errors.js';
 import type { ChunkOpening, PlannedEntry, PlannedItem } from './chunk-plan.js';
 import { type ChunkMessage, deadLetter } from './intake.js';
@@ -110,8 +110,7 @@ class ChunkBook {
   #charge(planned: PlannedEntry): void {
     const { item, intent } = planned;
     const account = this.#account(item.tenantId);
-    const refusal =
-      intent.refused === null ? undefined : (this.#input.refusals.get(planned) ?? refusalOf(account, intent.delta));
+    const refusal = intent.refused === null ? undefined : this.#refusalOf(planned, account);
     const { traceId, occurredAt } = item.event;
     const booked = bookIntent(
       account,
@@ -126,6 +125,16 @@ class ChunkBook {
     }
     this.#write(booked);
     this.#trackHold(booked.entry, intent.settlesHold);
+  }
+
+  /** Redis may refuse for a window that it still takes for the open one; the account knows that the window is past. */
+  #refusalOf(planned: PlannedEntry, account: Account): QuotaRefusal | undefined {
+    const { delta } = planned.intent;
+    const byRedis = this.#input.refusals.get(planned);
+    const isPast =
+      (byRedis?.code === 'DAILY_QUOTA_EXCEEDED' && delta.day < account.dailyDate) ||
+      (byRedis?.code === 'MONTHLY_QUOTA_EXCEEDED' && monthOf(delta.day) < account.monthlyMonth);
+    return byRedis === undefined || isPast ? refusalOf(account, delta) : byRedis;
   }
 
   #write({ entry, account }: { entry: LedgerEntry; account: Account }): void {

@@ -21,15 +21,16 @@ export async function appendSealed(
   content: BatchContent,
   { cursor, nextOffset, sealedAtMs }: { cursor: Cursor; nextOffset: bigint; sealedAtMs: number },
 ): Promise<SealedBatch> {
+  const batchId = await transaction.drawBatchId();
   const entries = content.entries.map(hashed);
   const batch = seal({
     source: cursor.source,
     batchNo: cursor.batchNo + 1,
-    batchId: await transaction.drawBatchId(),
+    batchId,
     firstOffset: cursor.nextOffset,
     nextOffset,
     counts: content.counts,
-    merkleRoot: merkleRoot(entries.map(({ hash }) => hash)),
+    merkleRoot: merkleRoot(entries.map(({ hashHex }) => hashHex)),
     prevHash: cursor.head,
     sealedAt: new Date(sealedAtMs).toISOString(),
   });

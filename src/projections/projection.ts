@@ -2,7 +2,7 @@
  * Owns: the projection: (ledger, version in the hash) → the quota hash, and the in-flight items the ledger now contains.
  * One function for live projection, hydration of a missing hash, and recovery from a stale or restored store.
  *
- *  1. Read the version v of each hash (null: missing).
+ *  1. Read the version v of each hash (null: missing), or take the one this process has set last: step 4 compares.
  *  2. Read each account at seq N, and the steps of its traces in (v, N], in one snapshot.
  *  3. Where (v, N] is unknown or too long (missing, ahead, far behind): read the items now in flight instead, and which
  *     steps of their traces are recorded up to N. The ledger is append-only, so a later look-up gives the same answer;
@@ -16,8 +16,9 @@ import type { EntryStatus } from '../ledger/entry.js';
 import type { AccountProgress, LedgerReader, TraceStep } from '../ledger/ledger-reader.js';
 import { traceKey } from '../ledger/ledger-store.js';
 import type { Phase } from '../ledger/trace.js';
-import type { DropSpec, QuotaScripts, TenantProjection } from '../lua/quota-scripts.js';
+import type { DropSpec, ProjectReply, QuotaScripts, TenantProjection } from '../lua/quota-scripts.js';
 import type { Logger } from '../runtime/logger.js';
+import type { KnownVersions } from './known-versions.js';
 import { quotaHashOf } from './quota-hash-of.js';
 
 /** What projections are made from. */
@@ -25,6 +26,8 @@ export interface ProjectionPorts {
   readonly reader: LedgerReader;
   readonly scripts: QuotaScripts;
   readonly logger: Logger;
+  /** Spares reading versions that this process has set itself; absent: they are read. */
+  readonly known?: KnownVersions;
 }
 
 /** What became of the tenants of one run. */
@@ -79,6 +82,7 @@ export async function projectTenants(
   const ahead = stale.filter((each) => (versions.get(each.account.tenantId) ?? -1) > each.account.seq);
   alarmAhead(ports.logger, ahead, versions);
   const replies = projections.length === 0 ? [] : await ports.scripts.project(projections);
+  remember(ports.known, projections, replies);
   const again = projections.filter((_projection, index) => replies[index]?.kind !== 'projected');
   return {
     projected: projections.length - again.length,
@@ -90,9 +94,28 @@ export async function projectTenants(
 
 type Versions = ReadonlyMap<string, number | null>;
 
-async function versionsOf({ scripts }: ProjectionPorts, tenantIds: readonly string[]): Promise<Versions> {
-  const versions = await scripts.versions(tenantIds);
-  return new Map(tenantIds.map((tenantId, index) => [tenantId, versions[index] ?? null]));
+/** Step 1: from memory where it is known, else from Redis. */
+async function versionsOf({ scripts, known }: ProjectionPorts, tenantIds: readonly string[]): Promise<Versions> {
+  const versions = new Map<string, number | null>(
+    tenantIds.map((tenantId) => [tenantId, known?.get(tenantId) ?? null]),
+  );
+  const unknown = tenantIds.filter((tenantId) => versions.get(tenantId) === null);
+  if (unknown.length === 0) return versions;
+  const read = await scripts.versions(unknown);
+  for (const [index, tenantId] of unknown.entries()) versions.set(tenantId, read[index] ?? null);
+  return versions;
+}
+
+/** Keeps in mind what the script replied: the new version, or that the hash is not where it was thought to be. */
+function remember(
+  known: KnownVersions | undefined,
+  projections: readonly TenantProjection[],
+  replies: readonly ProjectReply[],
+): void {
+  for (const [index, { tenantId, hash }] of projections.entries()) {
+    if (replies[index]?.kind === 'projected') known?.set(tenantId, hash.version);
+    else known?.forget([tenantId]);
+  }
 }
 
 function needsInFlight({ account, steps }: AccountProgress, versions: Versions): boolean {

@@ -6,6 +6,7 @@
  */
 import { isTollbookError, TollbookError } from '../runtime/errors.js';
 import type { DropSpec } from '../lua/quota-scripts.js';
+import { KnownVersions } from './known-versions.js';
 import { type ProjectionPorts, projectTenants } from './projection.js';
 
 /** What has been done since the start. */
@@ -29,11 +30,14 @@ const RUN_TENANTS_MAX = 500;
 const MARKS_MAX = 100_000;
 const RETRY_AFTER_MS = 250;
 const SWEEP_PAGE = 1_000;
+/** Longest pause between runs while there is more to do; see `#restAfter`. */
+const REST_MAX_MS = 100;
 const STOP_WAIT_MAX_MS = 2_000;
 
 /** Keeps quota hashes equal to the ledger. */
 export class Projector {
   readonly #options: ProjectorOptions;
+  readonly #known = new KnownVersions();
   readonly #marked = new Set<string>();
   readonly #idleWaiters: (() => void)[] = [];
   #running = false;
@@ -72,9 +76,10 @@ export class Projector {
     for (let after = ''; ;) {
       const page = await reader.pageAccounts(after, SWEEP_PAGE);
       const versions = await scripts.versions(page.map(({ tenantId }) => tenantId));
-      const stale = page.filter(({ seq }, index) => versions[index] !== seq);
+      const stale = page.filter(({ seq }, index) => versions[index] !== seq).map(({ tenantId }) => tenantId);
       found += stale.length;
-      this.mark(stale.map(({ tenantId }) => tenantId));
+      this.#known.forget(stale);
+      this.mark(stale);
       const last = page[page.length - 1];
       if (last === undefined || page.length < SWEEP_PAGE || this.#stopped) return found;
       after = last.tenantId;
@@ -113,8 +118,7 @@ export class Projector {
     this.#running = true;
     void this.#run().then((delayMs) => {
       this.#running = false;
-      if (delayMs === 0) this.#schedule();
-      else this.#scheduleLater(delayMs);
+      this.#scheduleLater(delayMs);
     });
   }
 
@@ -128,10 +132,11 @@ export class Projector {
 
   /** One run; returns how long to wait before the next, in milliseconds. Never rejects. */
   async #run(): Promise<number> {
+    const startedMs = performance.now();
     const tenantIds = takeFrom(this.#marked, RUN_TENANTS_MAX);
     try {
       if (tenantIds.length > 0) {
-        const result = await projectTenants(this.#options, tenantIds);
+        const result = await projectTenants({ ...this.#options, known: this.#known }, tenantIds);
         this.#projected += result.projected;
         this.#ahead += result.ahead.length;
         for (const tenantId of result.again) this.#marked.add(tenantId);
@@ -141,12 +146,17 @@ export class Projector {
       }
       if (this.#isAway) this.#options.logger.info('projection goes on');
       this.#isAway = false;
-      return 0;
+      return this.#restAfter(performance.now() - startedMs);
     } catch (error) {
       for (const tenantId of tenantIds) this.#marked.add(tenantId);
       this.#noteFailure(error);
       return RETRY_AFTER_MS;
     }
+  }
+
+  /** Under load, rests twice as long as it worked: marks of several chunks then cost one projection a tenant. */
+  #restAfter(workedMs: number): number {
+    return this.#marked.size === 0 ? 0 : Math.min(REST_MAX_MS, Math.ceil(2 * workedMs));
   }
 
   #noteFailure(error: unknown): void {

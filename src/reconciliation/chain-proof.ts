@@ -86,7 +86,7 @@ function entryProblems(batch: SealedBatch, stored: readonly StoredEntry[]): stri
   ]);
   for (const [index, { entry, entryHash: storedHash, recordedAt }] of stored.entries()) {
     const id = `entry ${entry.tenantId}#${entry.seq}`;
-    if (hashes[index]?.equals(storedHash) !== true) problems.push(`${id} does not have the hash of its content`);
+    if (hashes[index] !== storedHash) problems.push(`${id} does not have the hash of its content`);
     if (recordedAt !== batch.sealedAt)
       problems.push(`${id} was recorded at ${recordedAt}, its batch at ${batch.sealedAt}`);
   }

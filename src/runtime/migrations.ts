@@ -6,7 +6,7 @@
  */
 import type pg from 'pg';
 import { setTimeout as delay } from 'node:timers/promises';
-import { DataSource, MigrationExecutor, type MigrationInterface, type QueryRunner } from 'typeorm';
+import type { MigrationExecutor, MigrationInterface, QueryRunner } from 'typeorm';
 import { CreateLedger1767225600000 } from '../../migrations/1767225600000-create-ledger.js';
 import { ensureApplicationRole } from './application-role.js';
 import { TollbookError } from './errors.js';
@@ -135,6 +135,8 @@ type MigratorWork<T> = (executor: MigrationExecutor, runner: QueryRunner, report
 
 /** Runs the work on one connection for everything, so that who loses the lock loses the migration with it. */
 async function withMigrator<T>({ ownerUrl, report }: MigrateOptions, work: MigratorWork<T>): Promise<T> {
+  // Loaded here, since it takes half a second that every other command would pay.
+  const { DataSource, MigrationExecutor } = await import('typeorm');
   const dataSource = new DataSource({
     type: 'postgres',
     url: ownerUrl,

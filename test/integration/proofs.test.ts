@@ -210,7 +210,7 @@ describe('the proofs', () => {
   it('name the batch of an entry that was changed together with its hash', async () => {
     const [stored] = await pageEntries(owner, { tenantId: 'acme', seq: 5 }, 1);
     const forged = { ...stored!.entry, description: 'forged' };
-    const hash = entryHash(forged).toString('hex');
+    const hash = entryHash(forged);
     const found = await problemsAfter(
       `UPDATE ledger_entries SET description = 'forged', entry_hash = '\\x${hash}' WHERE tenant_id = 'acme' AND seq = 6`,
     );

@@ -11,6 +11,13 @@ export function copyRow(values: readonly (string | null)[]): string {
   return `${values.map(copyField).join('\t')}\n`;
 }
 
+/** Joins texts that are known to hold none of the characters that need an escape, without the final newline. */
+export function plainFields(values: readonly (string | null)[]): string {
+  let fields = values[0] ?? '\\N';
+  for (let index = 1; index < values.length; index += 1) fields += `\t${values[index] ?? '\\N'}`;
+  return fields;
+}
+
 function copyField(value: string | null): string {
   if (value === null) return '\\N';
   if (!SPECIAL.test(value)) return value;

@@ -12,7 +12,8 @@ import { countOf, safeInteger, type UsageColumns, usageOf } from './rows.js';
 /** An entry as stored, with the hash and the seal it was stored with. */
 export interface StoredEntry {
   readonly entry: LedgerEntry;
-  readonly entryHash: Buffer;
+  /** As 64 hexadecimal digits. */
+  readonly entryHash: string;
   readonly batchId: number;
   readonly recordedAt: string;
 }
@@ -118,7 +119,7 @@ function storedEntryOf(row: EntryRow): StoredEntry {
       source: { topic: row.source_topic, partition: row.source_partition, kafkaOffset: BigInt(row.source_offset) },
       occurredAt: row.occurred_at.toISOString(),
     },
-    entryHash: row.entry_hash,
+    entryHash: row.entry_hash.toString('hex'),
     batchId: safeInteger(row.batch_id),
     recordedAt: row.recorded_at.toISOString(),
   };

@@ -4,6 +4,7 @@
  * no value passes through a float.
  */
 import { TollbookError } from '../../runtime/errors.js';
+import { copyRow, plainFields } from './copy-text.js';
 import type { Account, HoldPolicy } from '../account.js';
 import type { EntryMeters, EntryStatus, EntryType, EntryUsage, HashedEntry } from '../entry.js';
 import type { UsageOutcome } from '../events.js';
@@ -24,15 +25,19 @@ export const ENTRY_COLUMNS = [
 const METERS_COLUMN = ENTRY_COLUMNS.indexOf('meters');
 const DETAIL_COLUMN = ENTRY_COLUMNS.indexOf('detail');
 
-/** The values of one entry for COPY, in the order of ENTRY_COLUMNS; meters and detail as JSON objects. */
-export function entryValues(
-  { entry, texts, hash }: HashedEntry,
-  batch: { readonly sealedAt: string; readonly batchId: number },
-): (string | null)[] {
-  const values = [...texts, batch.sealedAt, String(batch.batchId), `\\x${hash.toString('hex')}`];
-  if (entry.usage.meters !== null) values[METERS_COLUMN] = JSON.stringify(entry.usage.meters);
-  if (entry.detail !== null) values[DETAIL_COLUMN] = JSON.stringify(entry.detail);
-  return values;
+/**
+ * One entry as a row of COPY, in the order of ENTRY_COLUMNS; meters and detail are JSON objects.
+ * Nearly every entry is plain: nothing in it needs an escape, and it has neither meters nor detail, whose canonical form
+ * has quotes.
+ */
+export function entryRow(entry: HashedEntry, batch: { readonly sealedAt: string; readonly batchId: number }): string {
+  const ofBatch = [batch.sealedAt, String(batch.batchId), `\\x${entry.hashHex}`];
+  if (entry.isPlain) return `${plainFields(entry.texts)}\t${copyRow(ofBatch)}`;
+  const values = [...entry.texts, ...ofBatch];
+  const { usage, detail } = entry.entry;
+  if (usage.meters !== null) values[METERS_COLUMN] = JSON.stringify(usage.meters);
+  if (detail !== null) values[DETAIL_COLUMN] = JSON.stringify(detail);
+  return copyRow(values);
 }
 
 /** A row of `accounts`, selected with ACCOUNT_SELECT. */

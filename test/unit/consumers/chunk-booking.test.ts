@@ -52,6 +52,15 @@ describe('who refuses an entry', () => {
     expect(entries[0]?.description).to.equal('DAILY_QUOTA_EXCEEDED');
   });
 
+  it('Redis cannot for a day or month that the account knows to be past, whatever window its hash still has open', () => {
+    const ahead = knowing([account({ dailyDate: '2026-04-01', monthlyMonth: '2026-04' })]);
+    const planned = planChunk([billable(1n, completed())], ahead);
+    for (const code of ['DAILY_QUOTA_EXCEEDED', 'MONTHLY_QUOTA_EXCEEDED'] as const) {
+      const { entries } = bookPlanned(planned, ahead, new Map([[plannedEntry(planned), { code, limit: 5, used: 5 }]]));
+      expect(entries[0]?.status, code).to.equal('COMMITTED');
+    }
+  });
+
   it('nobody can refuse a void', () => {
     const planned = planChunk([billable(1n, CANCELLED)], heldBefore());
     const { entries } = bookPlanned(planned, heldBefore(), new Map([[plannedEntry(planned), refusal]]));

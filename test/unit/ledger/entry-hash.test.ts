@@ -83,24 +83,24 @@ function using(changes: Partial<EntryUsage>): LedgerEntry {
 describe('the hash of an entry', () => {
   it('is the SHA-256 of the canonical form of a charge', () => {
     expect(canonicalEntry(charge())).to.equal(CHARGE_TEXT);
-    expect(entryHash(charge()).toString('hex')).to.equal(sha256(CHARGE_TEXT));
+    expect(entryHash(charge())).to.equal(sha256(CHARGE_TEXT));
     expect(sha256(CHARGE_TEXT)).to.equal('cb063661d84ab80c49e13df65eb2f71b2151fb5311bca52c7980375147eba406');
   });
 
   it('is the SHA-256 of the canonical form of an opening, with its terms in ascending order of their names', () => {
     expect(canonicalEntry(opening())).to.equal(OPENING_TEXT);
-    expect(entryHash(opening()).toString('hex')).to.equal(sha256(OPENING_TEXT));
+    expect(entryHash(opening())).to.equal(sha256(OPENING_TEXT));
   });
 
   for (const field of Object.keys(OTHER_VALUES) as (keyof typeof OTHER_VALUES)[]) {
     it(`covers ${field}`, () => {
-      expect(entryHash(charge({ [field]: OTHER_VALUES[field] })).equals(entryHash(charge()))).to.equal(false);
+      expect(entryHash(charge({ [field]: OTHER_VALUES[field] })) === entryHash(charge())).to.equal(false);
     });
   }
 
   for (const field of Object.keys(OTHER_USAGE) as (keyof EntryUsage)[]) {
     it(`covers ${field} of the usage`, () => {
-      expect(entryHash(using({ [field]: OTHER_USAGE[field] })).equals(entryHash(charge()))).to.equal(false);
+      expect(entryHash(using({ [field]: OTHER_USAGE[field] })) === entryHash(charge())).to.equal(false);
     });
   }
 
@@ -111,19 +111,19 @@ describe('the hash of an entry', () => {
       charge({ source: { ...source, partition: 4 } }),
       charge({ source: { ...source, kafkaOffset: 4n } }),
       charge({ source: { ...source, partition: 34, kafkaOffset: 1n } }),
-    ].map((entry) => entryHash(entry).toString('hex'));
-    expect(new Set([...hashes, entryHash(charge()).toString('hex')])).to.have.lengthOf(5);
+    ].map((entry) => entryHash(entry));
+    expect(new Set([...hashes, entryHash(charge())])).to.have.lengthOf(5);
   });
 
   it('tells an absent value from the text "null"', () => {
     const absent = entryHash(charge({ description: null }));
-    expect(entryHash(charge({ description: 'null' })).equals(absent)).to.equal(false);
+    expect(entryHash(charge({ description: 'null' })) === absent).to.equal(false);
   });
 
   it('cannot be kept by moving a quotation mark from one field to the next', () => {
     const honest = using({ provider: 'a', model: 'b","c' });
     const forged = using({ provider: 'a","b', model: 'c' });
-    expect(entryHash(forged).equals(entryHash(honest))).to.equal(false);
+    expect(entryHash(forged) === entryHash(honest)).to.equal(false);
   });
 
   it('does not depend on the order in which meters and details were put together', () => {
@@ -131,7 +131,7 @@ describe('the hash of an entry', () => {
     const again = using({ meters: { images: { price: '0.1', quantity: 2 }, requests: { price: '10', quantity: 1 } } });
     const detailed = { ...first, detail: { limit: '5', used: '5' } };
     const detailedAgain = { ...again, detail: { used: '5', limit: '5' } };
-    expect(entryHash(detailedAgain).equals(entryHash(detailed))).to.equal(true);
+    expect(entryHash(detailedAgain) === entryHash(detailed)).to.equal(true);
   });
 });
 

@@ -1,13 +1,21 @@
 /** Owns: the row that an entry becomes: one value per column, each in its own column. */
 import { expect } from 'chai';
 import { hashed, type LedgerEntry } from '../../../src/ledger/entry.js';
-import { ENTRY_COLUMNS, entryValues } from '../../../src/ledger/postgres/rows.js';
+import { ENTRY_COLUMNS, entryRow } from '../../../src/ledger/postgres/rows.js';
 import { charge } from './usage-samples.js';
 
 function rowOf(changes: Partial<LedgerEntry> = {}): Record<string, string | null | undefined> {
-  const values = entryValues(hashed(charge(changes)), { sealedAt: '2026-03-15T10:00:01.000Z', batchId: 17 });
+  const row = entryRow(hashed(charge(changes)), { sealedAt: '2026-03-15T10:00:01.000Z', batchId: 17 });
+  expect(row.endsWith('\n')).to.equal(true);
+  const values = row.slice(0, -1).split('\t').map(fieldOf);
   expect(values).to.have.lengthOf(ENTRY_COLUMNS.length);
   return Object.fromEntries(ENTRY_COLUMNS.map((column, index) => [column, values[index]]));
+}
+
+/** Reads a COPY field as PostgreSQL does. */
+function fieldOf(field: string): string | null {
+  if (field === '\\N') return null;
+  return field.replace(/\\(.)/g, (_escape, letter: string) => ({ t: '\t', n: '\n', r: '\r' })[letter] ?? letter);
 }
 
 describe('the row of an entry', () => {
@@ -49,7 +57,7 @@ describe('the row of an entry', () => {
       occurred_at: '2026-03-15T10:00:00.000Z',
       recorded_at: '2026-03-15T10:00:01.000Z',
       batch_id: '17',
-      entry_hash: `\\x${hashed(charge({ description: 'late', actor: 'ops', referenceSeq: 3 })).hash.toString('hex')}`,
+      entry_hash: `\\x${hashed(charge({ description: 'late', actor: 'ops', referenceSeq: 3 })).hashHex}`,
     });
   });
 
@@ -60,5 +68,10 @@ describe('the row of an entry', () => {
       meters: '{"requests":{"quantity":1,"price":"10"}}',
       detail: '{"limit":"5","used":"5"}',
     });
+  });
+
+  it('keeps a text that needs escapes as it is', () => {
+    const description = 'tab\there, \\N, "quoted",\nnew line';
+    expect(rowOf({ description })).to.include({ description, actor: null });
   });
 });

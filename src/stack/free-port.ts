@@ -5,14 +5,17 @@
  */
 import { randomInt } from 'node:crypto';
 import { createServer } from 'node:net';
+import { setTimeout as delay } from 'node:timers/promises';
 import { TollbookError } from '../runtime/errors.js';
 
 const PORT_MIN = 20_000;
 const PORT_LIMIT = 32_000;
 const ATTEMPTS_MAX = 200;
+const RELEASE_WAIT_MAX_MS = 3_000;
+const RELEASE_POLL_MS = 50;
 
 /** Tells whether a server could listen on the port of 127.0.0.1 now. */
-export function isPortFree(port: number): Promise<boolean> {
+function isPortFree(port: number): Promise<boolean> {
   return new Promise((resolve) => {
     const probe = createServer();
     probe.once('error', () => {
@@ -24,6 +27,18 @@ export function isPortFree(port: number): Promise<boolean> {
       });
     });
   });
+}
+
+/**
+ * Tells whether a port becomes free within a moment: the children of a server that was killed hold on to its listening
+ * socket until they notice, and a server must not lose its address over that.
+ */
+export async function becomesFree(port: number): Promise<boolean> {
+  for (let waitedMs = 0; waitedMs < RELEASE_WAIT_MAX_MS; waitedMs += RELEASE_POLL_MS) {
+    if (await isPortFree(port)) return true;
+    await delay(RELEASE_POLL_MS);
+  }
+  return isPortFree(port);
 }
 
 /**

@@ -4,7 +4,7 @@
  * Invariants: ports are given out one after the other before anything starts, so that no two servers get the same; one
  * server's failure neither stops nor hides the others'.
  */
-import { chooseFreePort, isPortFree } from './free-port.js';
+import { becomesFree, chooseFreePort } from './free-port.js';
 import { createJavaParts } from './java-parts.js';
 import { kafkaRecipe } from './kafka-server.js';
 import { postgresRecipe } from './postgres-server.js';
@@ -87,7 +87,7 @@ async function portsFor(work: StackWork, name: ServerName): Promise<ServerRecord
 
 async function arePortsFree(record: ServerRecord): Promise<boolean> {
   const ports = record.controllerPort === 0 ? [record.port] : [record.port, record.controllerPort];
-  const free = await Promise.all(ports.map(isPortFree));
+  const free = await Promise.all(ports.map(becomesFree));
   return free.every(Boolean);
 }
 

@@ -157,8 +157,10 @@ export function loadConfig(environment: Environment = process.env): Readonly<Con
     const found = environment[setting.env] || stack?.[setting.env as keyof typeof stack] || setting.fallback;
     Object.assign(config, { [property]: parseSetting(found, setting.kind) });
   }
+  const inheritsOwner = config.databaseOwnerUrl === '';
   config.databaseOwnerUrl ||= config.databaseUrl;
-  const problems = validateSync(config).map((problem) => {
+  const violations = validateSync(config).filter(({ property }) => !(inheritsOwner && property === 'databaseOwnerUrl'));
+  const problems = violations.map((problem) => {
     const { env } = SETTINGS[problem.property as keyof Config];
     const allowed = Object.values(problem.constraints ?? {}).join(', ');
     return `${env} is ${describe(problem.value, env)}: ${allowed.replaceAll(problem.property, 'it')}`;

@@ -105,6 +105,7 @@ describe('the settings', () => {
 
   it('say which addresses are missing when no local stack is up', () => {
     const { problems } = problemsOf({});
+    expect(problems).to.have.lengthOf(3);
     for (const variable of ['KAFKA_BROKERS', 'DATABASE_URL', 'REDIS_URL']) {
       expect(
         problems.filter((problem) => problem.startsWith(`${variable} is not set (and no local stack is up)`)),

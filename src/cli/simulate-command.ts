@@ -4,7 +4,6 @@
  * failure (the entry point).
  * Invariants: stdout carries the summary alone, with --json exactly one JSON object; progress goes to stderr.
  */
-import Table from 'cli-table3';
 import { type Command, Option } from 'commander';
 import { systemClock } from '../runtime/clock.js';
 import { loadConfig } from '../runtime/config.js';
@@ -19,7 +18,8 @@ import {
   type SimulationOptions,
   usageProblem,
 } from '../simulator/simulation-options.js';
-import { createProgressDisplay } from './simulate-progress.js';
+import { plainTable } from './plain-table.js';
+import { startProgress } from './progress.js';
 
 type NumericOption = Exclude<keyof SimulationOptions, 'tenantPrefix' | 'reorder' | 'endAtMs'>;
 
@@ -119,11 +119,11 @@ async function publish(
   flags: SimulateFlags,
 ): Promise<PublishReport> {
   const { total } = plan.expectation.published;
-  const display = createProgressDisplay(total, { stream: process.stderr, plain: flags.json === true });
+  const progress = startProgress({ label: 'publishing', total, unit: 'messages', silent: flags.json === true });
   try {
-    return await publishPlan(plan, { ...target, onProgress: (progress) => display.update(progress) });
+    return await publishPlan(plan, { ...target, onProgress: ({ published }) => progress.set(published) });
   } finally {
-    display.stop();
+    progress.stop();
   }
 }
 
@@ -159,11 +159,7 @@ function summaryJson(expectation: SimulationExpectation, report: PublishReport |
 
 function summaryText(expectation: SimulationExpectation, report: PublishReport | undefined, out: string): string {
   const { totals, expected, published } = expectation;
-  const table = new Table({
-    head: ['what the ledger must say', ''],
-    style: { head: [], border: [], compact: true },
-    colAligns: ['left', 'right'],
-  });
+  const table = plainTable(['what the ledger must say', ''], ['left', 'right']);
   table.push(
     ['requests', totals.requests],
     ['charged (committed)', `${totals.charged} USD (${totals.committed})`],

@@ -20,7 +20,13 @@
 import type { AccountTerms } from '../ledger/account.js';
 import { appendSealed } from '../ledger/append-sealed.js';
 import { CHAIN_GENESIS, type SealedBatch, type StreamSource } from '../ledger/batch.js';
-import type { Cursor, LedgerStore, LedgerTransaction, TraceKey } from '../ledger/ledger-store.js';
+import {
+  type Cursor,
+  distinctTraces,
+  type LedgerStore,
+  type LedgerTransaction,
+  type TraceKey,
+} from '../ledger/ledger-store.js';
 import { completedUsage, unpricedMeters } from '../ledger/pricing.js';
 import { dayOf } from '../ledger/trace.js';
 import type { Clock } from '../runtime/clock.js';
@@ -146,8 +152,7 @@ export class ChargeProtocol {
     const opened = await transaction.ensureAccounts([...wanted.values()]);
     const openings = new Map([...wanted].filter(([tenantId]) => opened.has(tenantId)));
     const accounts = await transaction.lockAccounts([...new Set(billable.map(({ tenantId }) => tenantId))]);
-    const keys = tracesOf(billable);
-    const traces = await transaction.readTraces(keys);
+    const traces = await transaction.readTraces(tracesOf(billable));
     const parked = await transaction.readUnpriced(tracesOf(billable.filter(isUnpriced)));
     return { accounts, traces, parked, openings };
   }
@@ -181,10 +186,7 @@ function offsetOf(item: IntakeItem): bigint {
 }
 
 function tracesOf(billable: readonly BillableEvent[]): TraceKey[] {
-  const seen = new Map<string, TraceKey>();
-  for (const { tenantId, event } of billable)
-    seen.set(`${tenantId} ${event.traceId}`, { tenantId, traceId: event.traceId });
-  return [...seen.values()];
+  return distinctTraces(billable.map(({ tenantId, event }) => ({ tenantId, traceId: event.traceId })));
 }
 
 /** Only completions with a price missing or zero are looked up among the parked. */

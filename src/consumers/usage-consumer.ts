@@ -114,17 +114,15 @@ export class UsageConsumer {
     await this.#consumer.disconnect();
   }
 
-  /** Finds the position of a source and seeks to it; false when the partition cannot be read for now. */
-  async #seekToCursor(source: StreamSource): Promise<boolean> {
+  /** Finds the position of a source and seeks to it, or holds the partition back. Never rejects. */
+  async #seekToCursor(source: StreamSource): Promise<void> {
     try {
       const startOffset = await this.#options.positions.startOf(source);
-      if (!this.#isMember) return false;
+      if (!this.#isMember) return;
       this.#stateOf(source).soughtOffset = startOffset;
       this.#consumer.seek({ ...source, offset: startOffset.toString() });
-      return true;
     } catch (error) {
       this.#holdBack(source, error);
-      return false;
     }
   }
 

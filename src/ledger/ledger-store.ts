@@ -115,3 +115,8 @@ export interface LedgerStore {
 export function traceKey({ tenantId, traceId }: TraceKey): string {
   return `${tenantId} ${traceId}`;
 }
+
+/** Each trace once, in the order of its first mention. */
+export function distinctTraces(traces: readonly TraceKey[]): TraceKey[] {
+  return [...new Map(traces.map((trace) => [traceKey(trace), trace])).values()];
+}

@@ -6,7 +6,7 @@
  * it was read from Redis.
  */
 import type { LedgerReader, TraceStep } from '../ledger/ledger-reader.js';
-import { traceKey } from '../ledger/ledger-store.js';
+import { distinctTraces, traceKey } from '../ledger/ledger-store.js';
 import type { DropSpec, InflightItem, QuotaScripts } from '../lua/quota-scripts.js';
 import type { Clock } from '../runtime/clock.js';
 import { dropsOf } from './projection.js';
@@ -68,10 +68,6 @@ async function oldItems(
   return tenantIds.flatMap((tenantId, index) =>
     (items[index] ?? []).filter((item) => item.createdAtMs < bornBefore).map((item) => ({ ...item, tenantId })),
   );
-}
-
-function distinctTraces(items: readonly OldItem[]): OldItem[] {
-  return [...new Map(items.map((item) => [traceKey(item), item])).values()];
 }
 
 function stepsByTrace(steps: readonly TraceStep[]): ReadonlyMap<string, TraceStep[]> {

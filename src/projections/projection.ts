@@ -9,12 +9,12 @@
  *     and an item whose entry is at or below N was in flight before N was read, so none is missed.
  *  4. Run the project script: if the version is still v, set the fields and N, and drop those items.
  *
- * A crash between any two steps leaves the hash as it was; nothing is remembered outside Redis and the ledger.
+ * A crash between any two steps leaves the hash as it was; all that counts is in Redis and the ledger.
  * Does not own: when to project (projector.ts).
  */
 import type { EntryStatus } from '../ledger/entry.js';
 import type { AccountProgress, LedgerReader, TraceStep } from '../ledger/ledger-reader.js';
-import { traceKey } from '../ledger/ledger-store.js';
+import { distinctTraces } from '../ledger/ledger-store.js';
 import type { Phase } from '../ledger/trace.js';
 import type { DropSpec, ProjectReply, QuotaScripts, TenantProjection } from '../lua/quota-scripts.js';
 import type { Logger } from '../runtime/logger.js';
@@ -137,8 +137,7 @@ async function landedInFlight(
   );
   const drops = new Map<string, DropSpec[]>(tenantIds.map((tenantId) => [tenantId, []]));
   if (traces.length === 0) return drops;
-  const distinct = [...new Map(traces.map((trace) => [traceKey(trace), trace])).values()];
-  const steps = await reader.readSteps(distinct);
+  const steps = await reader.readSteps(distinctTraces(traces));
   for (const step of steps) {
     if (step.seq > (seqs.get(step.tenantId) ?? 0)) continue;
     drops.get(step.tenantId)?.push(...dropsOf([step]));

@@ -36,10 +36,10 @@ import {
   readDemoTenants,
   summarise,
 } from './demo-report.js';
-import { enterDemoWorld } from './demo-world.js';
 import { connectAdmin, defaultTerms, openRedis, startLedgerProcess } from './ledger-process.js';
 import { wholeNumber } from './option-values.js';
 import { startProgress } from './progress.js';
+import { enterRunWorld } from './run-world.js';
 
 interface DemoFlags {
   readonly requests: number;
@@ -67,7 +67,7 @@ export function registerDemoCommand(program: Command): void {
     .option('--json', 'print the summary as one JSON object instead of tables')
     .action(async (flags: DemoFlags) => {
       const report = (line: string): void => void process.stderr.write(`${line}\n`);
-      const world = await enterDemoWorld(PARTITIONS, report);
+      const world = await enterRunWorld({ name: 'demo', partitions: PARTITIONS, report });
       try {
         const summary = await playDemo(world.config, flags);
         if (!summary.ok) process.exitCode = 1;

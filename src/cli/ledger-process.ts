@@ -40,6 +40,7 @@ export interface LedgerProcessOptions {
   /** Keep the quota hashes equal to the ledger. */
   readonly projects: boolean;
   readonly sweepIntervalMs: number;
+  readonly onFetch?: () => void;
   readonly onChunk?: (outcome: ChunkOutcome) => void;
   /** Called once when the process cannot go on. */
   readonly onFatal: (error: TollbookError) => void;
@@ -167,6 +168,7 @@ async function startConsumer(
     partitionsConcurrent: config.partitionsConcurrent,
     clock: systemClock,
     logger,
+    ...(options.onFetch === undefined ? {} : { onFetch: options.onFetch }),
     ...(options.onChunk === undefined ? {} : { onChunk: options.onChunk }),
     onFatal: options.onFatal,
   });

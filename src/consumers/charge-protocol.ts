@@ -15,33 +15,14 @@
  * which the overlay makes up for until the projector or its sweep catches up. After 7, an old Kafka offset: step 2 trims.
  * A writer that was paused and overtaken is fenced in 6 and commits nothing.
  *
- * Does not own: Kafka (usage-consumer.ts), SQL (ledger/postgres), the rule (ledger/quota-rule.ts).
+ * Does not own: Kafka (usage-consumer.ts), what steps 3 to 6 do (chunk-charge.ts), SQL (ledger/postgres), the rule
+ * (ledger/quota-rule.ts).
  */
-import type { AccountTerms } from '../ledger/account.js';
-import { appendSealed } from '../ledger/append-sealed.js';
 import { CHAIN_GENESIS, type SealedBatch, type StreamSource } from '../ledger/batch.js';
-import {
-  type Cursor,
-  distinctTraces,
-  type LedgerStore,
-  type LedgerTransaction,
-  type TraceKey,
-} from '../ledger/ledger-store.js';
-import { completedUsage, unpricedMeters } from '../ledger/pricing.js';
-import { dayOf } from '../ledger/trace.js';
-import type { Clock } from '../runtime/clock.js';
+import type { Cursor, LedgerStore, LedgerTransaction } from '../ledger/ledger-store.js';
 import { TollbookError } from '../runtime/errors.js';
-import { bookChunk } from './chunk-booking.js';
-import { type ChunkKnowledge, type ChunkOpening, planChunk } from './chunk-plan.js';
-import {
-  type BillableEvent,
-  type ChunkMessage,
-  intake,
-  type IntakeItem,
-  type IntakeLimits,
-  type UsageKind,
-} from './intake.js';
-import type { QuotaGate } from './quota-gate.js';
+import { chargeItems, type ChargePorts } from './chunk-charge.js';
+import { type ChunkMessage, intake, type IntakeItem, type IntakeLimits, type UsageKind } from './intake.js';
 
 /** Some consecutive messages of one partition. */
 export interface Chunk {
@@ -62,13 +43,9 @@ export type ChunkOutcome =
   | { readonly kind: 'hole'; readonly expectedOffset: bigint; readonly firstOffset: bigint };
 
 /** What the protocol works with. */
-export interface ChargeProtocolOptions {
+export interface ChargeProtocolOptions extends ChargePorts {
   readonly store: LedgerStore;
-  readonly gate: QuotaGate;
-  readonly clock: Clock;
   readonly limits: IntakeLimits;
-  readonly defaults: { readonly currency: string; readonly terms: AccountTerms };
-  readonly holdTtlMs: number;
   /** The Kafka cluster whose offsets the cursors are. */
   readonly clusterId: string;
   /** Step 7: called after the commit with the tenants whose ledger moved; must not throw. */
@@ -113,19 +90,9 @@ export class ChargeProtocol {
     ) {
       return { kind: 'hole', expectedOffset: cursor.nextOffset, firstOffset };
     }
-    const knowledge = await this.#lockAndRead(transaction, fresh);
-    const planned = planChunk(fresh, knowledge);
-    const refusals = await this.#options.gate.refusals(planned, knowledge.accounts);
-    const sealedAtMs = this.#options.clock.nowMs();
-    const booking = bookChunk({
-      source: chunk.source,
-      planned,
-      accounts: knowledge.accounts,
-      refusals,
-      holdExpiresAt: new Date(sealedAtMs + this.#options.holdTtlMs).toISOString(),
-    });
-    const batch = await appendSealed(transaction, booking, { cursor, nextOffset: chunk.nextOffset, sealedAtMs });
-    return { kind: 'charged', batch, tenantIds: booking.accounts.map((account) => account.tenantId) };
+    const nextOffset = chunk.nextOffset;
+    const { batch, content } = await chargeItems(this.#options, transaction, { cursor, items: fresh, nextOffset });
+    return { kind: 'charged', batch, tenantIds: content.accounts.map(({ tenantId }) => tenantId) };
   }
 
   /** Step 2: the cursor, locked; created at the first message ever seen of a source. */
@@ -142,32 +109,6 @@ export class ChargeProtocol {
       clusterId,
     });
   }
-
-  /** Steps 3 and 4, up to the decision: accounts locked, then everything read. */
-  async #lockAndRead(transaction: LedgerTransaction, items: readonly IntakeItem[]): Promise<ChunkKnowledge> {
-    const billable = items.filter((item): item is BillableEvent => item.kind === 'billable');
-    if (billable.length === 0)
-      return { accounts: new Map(), traces: new Map(), parked: new Set(), openings: new Map() };
-    const wanted = this.#openingsFor(billable);
-    const opened = await transaction.ensureAccounts([...wanted.values()]);
-    const openings = new Map([...wanted].filter(([tenantId]) => opened.has(tenantId)));
-    const accounts = await transaction.lockAccounts([...new Set(billable.map(({ tenantId }) => tenantId))]);
-    const traces = await transaction.readTraces(tracesOf(billable));
-    const parked = await transaction.readUnpriced(tracesOf(billable.filter(isUnpriced)));
-    return { accounts, traces, parked, openings };
-  }
-
-  /** The account each tenant gets if it has none: opened by its first event in the default currency. */
-  #openingsFor(billable: readonly BillableEvent[]): Map<string, ChunkOpening> {
-    const { currency, terms } = this.#options.defaults;
-    const openings = new Map<string, ChunkOpening>();
-    for (const openedBy of billable) {
-      const { tenantId, pricing, event } = openedBy;
-      if (openings.has(tenantId) || pricing.currency !== currency) continue;
-      openings.set(tenantId, { tenantId, currency, terms, day: dayOf(event.occurredAt), openedBy });
-    }
-    return openings;
-  }
 }
 
 /** Returns the cursor if its offsets are those of this Kafka cluster; throws CLUSTER_MISMATCH otherwise. */
@@ -183,13 +124,4 @@ export function ofCluster(cursor: Cursor, clusterId: string): Cursor {
 
 function offsetOf(item: IntakeItem): bigint {
   return item.kind === 'deadLetter' ? item.letter.kafkaOffset : item.message.kafkaOffset;
-}
-
-function tracesOf(billable: readonly BillableEvent[]): TraceKey[] {
-  return distinctTraces(billable.map(({ tenantId, event }) => ({ tenantId, traceId: event.traceId })));
-}
-
-/** Only completions with a price missing or zero are looked up among the parked. */
-function isUnpriced({ event, pricing }: BillableEvent): boolean {
-  return event.kind === 'completed' && unpricedMeters(completedUsage(event, pricing)).length > 0;
 }

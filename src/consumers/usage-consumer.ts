@@ -27,6 +27,8 @@ export interface UsageConsumerOptions {
   readonly partitionsConcurrent: number;
   readonly clock: Clock;
   readonly logger: Logger;
+  /** Called before every fetched batch is charged. */
+  readonly onFetch?: () => void;
   /** Called after every chunk. */
   readonly onChunk?: (outcome: ChunkOutcome) => void;
   /** Called when the consumer has stopped and will not restart by itself. */
@@ -127,6 +129,7 @@ export class UsageConsumer {
   }
 
   async #consumeBatch(payload: EachBatchPayload): Promise<void> {
+    this.#options.onFetch?.();
     const { topic, partition, messages } = payload.batch;
     const source = { topic, partition };
     if (this.#stateOf(source).soughtOffset === undefined) {

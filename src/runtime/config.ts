@@ -187,3 +187,12 @@ function describe(value: unknown, env: string): string {
   if (value === '' || value === undefined) return 'not set (and no local stack is up)';
   return env.endsWith('_URL') ? 'malformed' : JSON.stringify(value);
 }
+
+/** The environment variables that give a child process these settings. */
+export function environmentOf(config: Readonly<Config>): Record<string, string> {
+  const pairs = (Object.entries(SETTINGS) as [keyof Config, Setting][]).map(([property, { env, kind }]) => [
+    env,
+    String(config[property] ?? (kind === 'quota' ? 'unlimited' : '')),
+  ]);
+  return Object.fromEntries(pairs) as Record<string, string>;
+}

@@ -1,0 +1,77 @@
+/**
+ * Owns: one measured drain in a process of its own: a consumer with its projector, from the first chunk to the last
+ * projection; the result is one line of JSON on stdout. Settings come from the environment, as for every process.
+ * Invariants: the clock starts before the first message is fetched and stops when no offset and no projection is left.
+ */
+import { setTimeout as delay } from 'node:timers/promises';
+import { streamLag } from '../src/consumers/stream-lag.js';
+import { connectAdmin, startLedgerProcess } from '../src/cli/ledger-process.js';
+import { PostgresLedgerReader } from '../src/ledger/postgres/postgres-ledger-reader.js';
+import { loadConfig } from '../src/runtime/config.js';
+import { createKafka } from '../src/runtime/kafka.js';
+import { createLogger } from '../src/runtime/logger.js';
+import { createPostgresPool } from '../src/runtime/postgres.js';
+
+/** What the child reports. */
+export interface DrainFigures {
+  /** Messages charged or otherwise accounted for. */
+  readonly messages: number;
+  readonly batches: number;
+  /** From the start of the first chunk's fetch to the last projection. */
+  readonly elapsedMs: number;
+  /** CPU time of this process in the same span. */
+  readonly cpuMs: number;
+  readonly rssPeakBytes: number;
+}
+
+const LAG_POLL_MS = 20;
+
+async function drain(): Promise<DrainFigures> {
+  const config = loadConfig();
+  const topics = [config.topicPending, config.topicCompleted];
+  const pool = createPostgresPool({
+    url: config.databaseUrl,
+    role: config.databaseRole,
+    applicationName: 'tollbook-bench',
+    connectionsMax: 1,
+  });
+  const { admin } = await connectAdmin(
+    createKafka({ brokers: config.kafkaBrokers.split(','), clientId: 'tollbook-bench' }),
+    topics,
+  );
+  const reader = new PostgresLedgerReader(pool);
+  let [messages, batches, startedMs, cpuAtStart] = [0, 0, 0, process.cpuUsage()];
+  let failure: Error | undefined;
+  const ledger = await startLedgerProcess({
+    config,
+    logger: createLogger({ level: 'warn', name: 'bench' }),
+    consumes: true,
+    projects: process.env['BENCH_NO_PROJECT'] === undefined,
+    sweepIntervalMs: 3_600_000,
+    onFetch: () => {
+      if (startedMs !== 0) return;
+      [startedMs, cpuAtStart] = [performance.now(), process.cpuUsage()];
+    },
+    onChunk: (outcome) => {
+      if (outcome.kind !== 'charged') return;
+      const { openings: _openings, ...counts } = outcome.batch.counts;
+      messages += Object.values(counts).reduce((sum, count) => sum + count, 0);
+      batches += 1;
+    },
+    onFatal: (error) => void (failure = error),
+  });
+  while ((await streamLag(admin, reader, topics)) > 0n) {
+    if (failure !== undefined) throw failure;
+    await delay(LAG_POLL_MS);
+  }
+  await ledger.projector.idle();
+  const elapsedMs = performance.now() - startedMs;
+  const cpu = process.cpuUsage(cpuAtStart);
+  const rssPeakBytes = process.resourceUsage().maxRSS * 1024;
+  await ledger.stop();
+  await admin.disconnect();
+  await pool.end();
+  return { messages, batches, elapsedMs, cpuMs: (cpu.user + cpu.system) / 1000, rssPeakBytes };
+}
+
+process.stdout.write(`${JSON.stringify(await drain())}\n`);

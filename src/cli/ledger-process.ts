@@ -14,7 +14,7 @@ import { StreamPositions } from '../consumers/stream-positions.js';
 import { UsageConsumer } from '../consumers/usage-consumer.js';
 import type { AccountTerms } from '../ledger/account.js';
 import type { StreamSource } from '../ledger/batch.js';
-import { COMMAND_TOPIC } from '../ledger/credit.js';
+import { COMMAND_TOPIC } from '../ledger/commands/command-stream.js';
 import { parseAmount } from '../ledger/money.js';
 import { PostgresLedgerReader } from '../ledger/postgres/postgres-ledger-reader.js';
 import { PostgresLedgerStore } from '../ledger/postgres/postgres-ledger-store.js';

@@ -7,11 +7,11 @@
 import { TollbookError, invariant } from '../runtime/errors.js';
 import { type Account, type AccountTerms, evolve } from './account.js';
 import { appendSealed } from './append-sealed.js';
-import { CHAIN_GENESIS, type StreamSource } from './batch.js';
 import { bookOpening } from './charge.js';
+import { batchContent, commandSource, lockCommandCursor } from './commands/command-stream.js';
 import { type LedgerEntry, NO_USAGE } from './entry.js';
 import { IDENTIFIER, IDENTIFIER_ALLOWED } from './identifier.js';
-import type { Cursor, LedgerStore, LedgerTransaction, RecordedCommand } from './ledger-store.js';
+import type { LedgerStore, LedgerTransaction, RecordedCommand } from './ledger-store.js';
 import { type AmountNano, amountNano, formatAmount } from './money.js';
 
 /** A credit to book. */
@@ -42,12 +42,6 @@ export interface CommandPorts {
   readonly terms: AccountTerms;
 }
 
-/** The topic name of command streams: no Kafka topic can start with `~`. */
-export const COMMAND_TOPIC = '~commands';
-/** Commands are spread over this many chains, so that no global lock orders them. */
-export const COMMAND_PARTITIONS = 16;
-const COMMAND_CLUSTER = 'commands';
-
 /**
  * Books a credit.
  * Throws USAGE_INVALID, MONEY_OUT_OF_RANGE, CURRENCY_MISMATCH, IDEMPOTENCY_KEY_REUSED, POSTGRES_*. Atomic. Idempotent: by tenant and key.
@@ -73,24 +67,11 @@ export async function bookCredit(ports: CommandPorts, command: CreditCommand): P
     const after = evolve(opening?.account ?? account, credited);
     await appendSealed(
       transaction,
-      {
-        counts: {
-          charged: 1,
-          openings: isNew ? 1 : 0,
-          duplicates: 0,
-          superseded: 0,
-          skipped: 0,
-          unpriced: 0,
-          deadLetters: 0,
-        },
+      batchContent({
+        counts: { charged: 1, openings: isNew ? 1 : 0 },
         entries: opening === undefined ? [credited] : [opening.entry, credited],
         accounts: [after],
-        holdsOpened: [],
-        holdsClosed: [],
-        deadLetters: [],
-        skipped: [],
-        unpriced: [],
-      },
+      }),
       { cursor, nextOffset: cursor.nextOffset + 1n, sealedAtMs },
     );
     return { outcome: 'booked', seq: credited.seq, balanceAfterNano: credited.balanceAfterNano };
@@ -100,18 +81,6 @@ export async function bookCredit(ports: CommandPorts, command: CreditCommand): P
 /** The trace id under which a command's entry stands; no usage event can have it, since trace ids start alphanumeric. */
 export function commandTraceId(key: string): string {
   return `~${key}`;
-}
-
-/** The command stream of a tenant. */
-export function commandSource(tenantId: string): StreamSource {
-  let sum = 0;
-  for (const byte of Buffer.from(tenantId)) sum = (sum * 31 + byte) % 65_521;
-  return { topic: COMMAND_TOPIC, partition: sum % COMMAND_PARTITIONS };
-}
-
-async function lockCommandCursor(transaction: LedgerTransaction, source: StreamSource): Promise<Cursor> {
-  const fresh: Cursor = { source, nextOffset: 0n, batchNo: 0, head: CHAIN_GENESIS, clusterId: COMMAND_CLUSTER };
-  return (await transaction.lockCursor(source)) ?? transaction.createCursor(fresh);
 }
 
 async function lockAccount(

@@ -1,7 +1,8 @@
 /** The credit command on a real PostgreSQL, as a function and as a command line. */
 import { expect } from 'chai';
 import { batchHash, type SealedBatch } from '../../src/ledger/batch.js';
-import { bookCredit, commandSource, type CreditCommand, type CreditResult } from '../../src/ledger/credit.js';
+import { commandSource } from '../../src/ledger/commands/command-stream.js';
+import { bookCredit, type CreditCommand, type CreditResult } from '../../src/ledger/credit.js';
 import { amountNano, parseAmount } from '../../src/ledger/money.js';
 import { pageBatches } from '../../src/ledger/postgres/proof-rows.js';
 import { expectAtRest } from '../support/at-rest.js';

@@ -4,6 +4,7 @@
  */
 import 'reflect-metadata';
 import { spawn } from 'node:child_process';
+import { readFileSync } from 'node:fs';
 import { cpus, totalmem } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import { Command } from 'commander';
@@ -38,6 +39,7 @@ interface DrainRun extends DrainFigures {
   readonly serverCpuMs: ServerCpu;
 }
 
+const COMMAND = fileURLToPath(new URL('../src/cli/main.js', import.meta.url));
 const CHILD = fileURLToPath(new URL('./drain-child.js', import.meta.url));
 
 async function drainOnce(flags: DrainFlags): Promise<DrainRun> {
@@ -60,7 +62,7 @@ async function drainOnce(flags: DrainFlags): Promise<DrainRun> {
     });
     const consumePerSecond = flags.references ? await consumeRate(config, published.published) : 0;
     const before = serverCpu();
-    const figures = await runChild(config, flags.nodeArgs.split(' ').filter(Boolean));
+    const figures = await runChild(config, [...shippedNodeArgs(), ...flags.nodeArgs.split(' ').filter(Boolean)]);
     const after = serverCpu();
     const ceiling = flags.references ? await copyCeiling(config) : { rowsPerSecond: 0 };
     return {
@@ -78,6 +80,12 @@ async function drainOnce(flags: DrainFlags): Promise<DrainRun> {
   } finally {
     await world.leave();
   }
+}
+
+/** The arguments of node that the `tollbook` command itself is started with: those of its first line. */
+function shippedNodeArgs(): string[] {
+  const [firstLine = ''] = readFileSync(COMMAND, 'utf8').split('\n', 1);
+  return firstLine.split(' ').filter((word) => word.startsWith('--'));
 }
 
 async function runChild(config: Readonly<Config>, nodeArgs: readonly string[]): Promise<DrainFigures> {

@@ -77,7 +77,7 @@ COMMENT ON COLUMN ledger_entries.source_offset IS 'Kafka offset of the message, 
 COMMENT ON COLUMN ledger_entries.occurred_at IS 'When it happened, as the source says; windows follow it.';
 COMMENT ON COLUMN ledger_entries.recorded_at IS 'When its batch was sealed: sealed_at of the batch.';
 COMMENT ON COLUMN ledger_entries.batch_id IS 'The sealed batch that covers this entry.';
-COMMENT ON COLUMN ledger_entries.entry_hash IS 'SHA-256 of the canonical form (docs/hashing.md).';
+COMMENT ON COLUMN ledger_entries.entry_hash IS 'SHA-256 of a zero byte and the canonical form (docs/hashing.md): the leaf of the entry in the Merkle tree.';
 COMMENT ON INDEX ledger_entries_batch_id IS 'Serves: entries of a batch, for proofs and for the projector. BRIN, because entries arrive nearly in batch order and the table is append-only.';
 `;
 

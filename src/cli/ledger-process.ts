@@ -159,8 +159,8 @@ async function startConsumer(
       defaults: { currency: config.defaultCurrency, terms: defaultTerms(config) },
       holdTtlMs: config.holdTtlMs,
       clusterId,
-      wakeProjector: (tenantIds) => {
-        if (options.projects) parts.projector.mark(tenantIds);
+      wakeProjector: (advances) => {
+        if (options.projects) parts.projector.markAdvanced(advances);
       },
     }),
     positions: new StreamPositions({ admin, cursors: parts.reader, clusterId }),

@@ -19,9 +19,10 @@
  * (ledger/quota-rule.ts).
  */
 import { CHAIN_GENESIS, type SealedBatch, type StreamSource } from '../ledger/batch.js';
+import type { LedgerAdvance } from '../ledger/ledger-reader.js';
 import type { Cursor, LedgerStore, LedgerTransaction } from '../ledger/ledger-store.js';
 import { TollbookError } from '../runtime/errors.js';
-import { chargeItems, type ChargePorts } from './chunk-charge.js';
+import { advancesOf, chargeItems, type ChargePorts } from './chunk-charge.js';
 import { type ChunkMessage, intake, type IntakeItem, type IntakeLimits, type UsageKind } from './intake.js';
 
 /** Some consecutive messages of one partition. */
@@ -38,7 +39,7 @@ export interface Chunk {
 
 /** What became of a chunk. */
 export type ChunkOutcome =
-  | { readonly kind: 'charged'; readonly batch: SealedBatch; readonly tenantIds: readonly string[] }
+  | { readonly kind: 'charged'; readonly batch: SealedBatch; readonly advances: readonly LedgerAdvance[] }
   | { readonly kind: 'alreadyCharged'; readonly nextOffset: bigint }
   | { readonly kind: 'hole'; readonly expectedOffset: bigint; readonly firstOffset: bigint };
 
@@ -48,8 +49,8 @@ export interface ChargeProtocolOptions extends ChargePorts {
   readonly limits: IntakeLimits;
   /** The Kafka cluster whose offsets the cursors are. */
   readonly clusterId: string;
-  /** Step 7: called after the commit with the tenants whose ledger moved; must not throw. */
-  readonly wakeProjector: (tenantIds: readonly string[]) => void;
+  /** Step 7: called after the commit with how far it moved each tenant's ledger; must not throw. */
+  readonly wakeProjector: (advances: readonly LedgerAdvance[]) => void;
 }
 
 /** Runs the charge protocol, chunk by chunk. */
@@ -70,7 +71,7 @@ export class ChargeProtocol {
     const bounds = { ...limits, nowMs: clock.nowMs() };
     const items = chunk.messages.map((message) => intake(message, chunk.kind, bounds));
     const outcome = await store.transact((transaction) => this.#chargeLocked(transaction, chunk, items));
-    if (outcome.kind === 'charged') wakeProjector(outcome.tenantIds);
+    if (outcome.kind === 'charged') wakeProjector(outcome.advances);
     return outcome;
   }
 
@@ -91,8 +92,8 @@ export class ChargeProtocol {
       return { kind: 'hole', expectedOffset: cursor.nextOffset, firstOffset };
     }
     const nextOffset = chunk.nextOffset;
-    const { batch, content } = await chargeItems(this.#options, transaction, { cursor, items: fresh, nextOffset });
-    return { kind: 'charged', batch, tenantIds: content.accounts.map(({ tenantId }) => tenantId) };
+    const charged = await chargeItems(this.#options, transaction, { cursor, items: fresh, nextOffset });
+    return { kind: 'charged', batch: charged.batch, advances: advancesOf(charged.content) };
   }
 
   /** Step 2: the cursor, locked; created at the first message ever seen of a source. */

@@ -6,6 +6,8 @@
 import type { AccountTerms } from '../ledger/account.js';
 import { appendSealed, type BatchContent } from '../ledger/append-sealed.js';
 import type { SealedBatch } from '../ledger/batch.js';
+import type { LedgerEntry } from '../ledger/entry.js';
+import type { LedgerAdvance } from '../ledger/ledger-reader.js';
 import { type Cursor, distinctTraces, type LedgerTransaction, type TraceKey } from '../ledger/ledger-store.js';
 import { completedUsage, unpricedMeters } from '../ledger/pricing.js';
 import { dayOf } from '../ledger/trace.js';
@@ -34,6 +36,20 @@ export interface ChargeItems {
 export interface ChargedItems {
   readonly batch: SealedBatch;
   readonly content: BatchContent;
+}
+
+/** How far a batch moves the ledger of each tenant. */
+export function advancesOf({ entries, accounts }: BatchContent): LedgerAdvance[] {
+  const steps = new Map<string, { sinceSeq: number; usage: LedgerEntry[] }>();
+  for (const entry of entries) {
+    let known = steps.get(entry.tenantId);
+    if (known === undefined) steps.set(entry.tenantId, (known = { sinceSeq: entry.seq - 1, usage: [] }));
+    if (entry.type === 'DEDUCT') known.usage.push(entry);
+  }
+  return accounts.map((account) => {
+    const { sinceSeq = account.seq, usage = [] } = steps.get(account.tenantId) ?? {};
+    return { account, sinceSeq, steps: usage };
+  });
 }
 
 /** Charges items in the caller's database transaction. Throws FENCED, POSTGRES_*. */

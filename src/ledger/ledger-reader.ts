@@ -19,6 +19,11 @@ export interface AccountProgress {
   readonly steps: readonly TraceStep[];
 }
 
+/** How far a commit moved a tenant's ledger: the usage steps after `sinceSeq` up to the account's seq. */
+export interface LedgerAdvance extends AccountProgress {
+  readonly sinceSeq: number;
+}
+
 /** Reads committed facts of the ledger. */
 export interface LedgerReader {
   /**

@@ -1,5 +1,6 @@
 /**
  * Owns: the Merkle tree over the entry hashes of a batch, as RFC 6962 section 2.1 defines it.
+ * Does not own: the leaves: the hash of an entry is its leaf hash already (entry.ts).
  * Invariants: leaves and inner nodes are hashed under different prefixes (0x00, 0x01), so neither can pose as the other;
  * the tree of no leaves is SHA-256 of the empty string; leaves keep their order.
  * Digests travel as one-byte-a-character strings and lie in one buffer a tree: a Buffer of its own for each of 4,000
@@ -7,27 +8,19 @@
  */
 import { hash } from 'node:crypto';
 
-const LEAF_PREFIX = 0x00;
 const NODE_PREFIX = 0x01;
 const HASH_BYTES = 32;
 
 /**
- * The root (32 bytes) over the given leaves in order, each as hexadecimal text.
+ * The root (32 bytes) over the given leaf hashes in order, each as hexadecimal text.
  * Source: RFC 6962 §2.1; pairing level by level and lifting an odd last node gives the same tree as its recursive split.
  */
 export function merkleRoot(leaves: readonly string[]): Buffer {
   if (leaves.length === 0) return hash('sha256', '', 'buffer');
   const level = Buffer.allocUnsafe(leaves.length * HASH_BYTES);
-  leaves.forEach((leaf, index) => putDigest(level, index, leafData(leaf)));
+  leaves.forEach((leaf, index) => level.write(leaf, index * HASH_BYTES, 'hex'));
   for (let width = leaves.length; width > 1; width = Math.ceil(width / 2)) pairUp(level, width);
   return level.subarray(0, HASH_BYTES);
-}
-
-function leafData(leafHex: string): Buffer {
-  const data = Buffer.allocUnsafe(1 + leafHex.length / 2);
-  data[0] = LEAF_PREFIX;
-  data.write(leafHex, 1, 'hex');
-  return data;
 }
 
 /** Replaces the first `width` digests by those of their pairs; an odd last one moves up as it is. */

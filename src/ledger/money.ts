@@ -10,6 +10,7 @@ import { TollbookError } from '../runtime/errors.js';
 export type AmountNano = bigint & { readonly __unit: 'nano' };
 
 const NANO_DIGITS = 9;
+const LEADING_ZEROS = '0'.repeat(NANO_DIGITS);
 const NANO_PER_UNIT = 1_000_000_000n;
 const DECIMAL = /^(-?)(\d{1,30})(?:\.(\d{1,30}))?$/;
 
@@ -71,9 +72,12 @@ export function parseAmount(text: string, field = 'amount'): AmountNano {
 
 /** Writes an amount as a decimal string of currency units with exactly nine decimals, as numeric(28,9) prints it. */
 export function formatAmount(amount: AmountNano): string {
-  const digits = (amount < 0n ? -amount : amount).toString().padStart(NANO_DIGITS + 1, '0');
+  if (amount === 0n) return '0.000000000';
+  if (amount < 0n) return `-${formatAmount(-amount as AmountNano)}`;
+  const digits = amount.toString();
   const split = digits.length - NANO_DIGITS;
-  return `${amount < 0n ? '-' : ''}${digits.slice(0, split)}.${digits.slice(split)}`;
+  if (split <= 0) return `0.${LEADING_ZEROS.slice(digits.length)}${digits}`;
+  return `${digits.slice(0, split)}.${digits.slice(split)}`;
 }
 
 /** Writes an amount for people: thousands kept plain, trailing zero decimals dropped down to two ("12.50", "0.000075"). */

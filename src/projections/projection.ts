@@ -3,7 +3,8 @@
  * One function for live projection, hydration of a missing hash, and recovery from a stale or restored store.
  *
  *  1. Read the version v of each hash (null: missing), or take the one this process has set last: step 4 compares.
- *  2. Read each account at seq N, and the steps of its traces in (v, N], in one snapshot.
+ *  2. Read each account at seq N, and the steps of its traces in (v, N], in one snapshot; or take them from what this
+ *     process has committed itself, where that begins at v: the same facts, not read back.
  *  3. Where (v, N] is unknown or too long (missing, ahead, far behind): read the items now in flight instead, and which
  *     steps of their traces are recorded up to N. The ledger is append-only, so a later look-up gives the same answer;
  *     and an item whose entry is at or below N was in flight before N was read, so none is missed.
@@ -13,7 +14,7 @@
  * Does not own: when to project (projector.ts).
  */
 import type { EntryStatus } from '../ledger/entry.js';
-import type { AccountProgress, LedgerReader, TraceStep } from '../ledger/ledger-reader.js';
+import type { AccountProgress, LedgerAdvance, LedgerReader, TraceStep } from '../ledger/ledger-reader.js';
 import { distinctTraces } from '../ledger/ledger-store.js';
 import type { Phase } from '../ledger/trace.js';
 import type { DropSpec, ProjectReply, QuotaScripts, TenantProjection } from '../lua/quota-scripts.js';
@@ -54,17 +55,22 @@ const LANDED_PHASES: Readonly<Record<EntryStatus, readonly (Phase | 'all')[]>> =
   FAILED: ['all'],
 };
 
-/** Projects tenants; `extraDrops` are further in-flight items to drop, by tenant. Throws REDIS_*, POSTGRES_*. */
+/** What a run knows besides; by tenant. */
+export interface ProjectionExtras {
+  /** Further in-flight items to drop. */
+  readonly drops?: ReadonlyMap<string, readonly DropSpec[]>;
+  /** What this process has committed. */
+  readonly committed?: ReadonlyMap<string, LedgerAdvance>;
+}
+
+/** Projects tenants. Throws REDIS_*, POSTGRES_*. */
 export async function projectTenants(
   ports: ProjectionPorts,
   tenantIds: readonly string[],
-  extraDrops: ReadonlyMap<string, readonly DropSpec[]> = new Map(),
+  { drops: extraDrops = NOTHING, committed = NOTHING }: ProjectionExtras = {},
 ): Promise<ProjectionResult> {
   const versions = await versionsOf(ports, tenantIds);
-  const progress = await ports.reader.readProgress(
-    tenantIds.map((tenantId) => ({ tenantId, sinceSeq: versions.get(tenantId) ?? Number.MAX_SAFE_INTEGER })),
-    STEPS_MAX,
-  );
+  const progress = await progressOf(ports.reader, versions, committed);
   const isStale = ({ account }: AccountProgress): boolean =>
     versions.get(account.tenantId) !== account.seq || extraDrops.has(account.tenantId);
   const stale = progress.filter(isStale);
@@ -93,6 +99,26 @@ export async function projectTenants(
 }
 
 type Versions = ReadonlyMap<string, number | null>;
+
+const NOTHING: ReadonlyMap<string, never> = new Map<string, never>();
+
+/** Step 2. */
+async function progressOf(
+  reader: LedgerReader,
+  versions: Versions,
+  committed: ReadonlyMap<string, LedgerAdvance>,
+): Promise<AccountProgress[]> {
+  const progress: AccountProgress[] = [];
+  const unknown: { tenantId: string; sinceSeq: number }[] = [];
+  for (const [tenantId, version] of versions) {
+    const advance = committed.get(tenantId);
+    if (advance !== undefined && advance.sinceSeq === version && advance.steps.length < STEPS_MAX)
+      progress.push(advance);
+    else unknown.push({ tenantId, sinceSeq: version ?? Number.MAX_SAFE_INTEGER });
+  }
+  if (unknown.length > 0) progress.push(...(await reader.readProgress(unknown, STEPS_MAX)));
+  return progress;
+}
 
 /** Step 1: from memory where it is known, else from Redis. */
 async function versionsOf({ scripts, known }: ProjectionPorts, tenantIds: readonly string[]): Promise<Versions> {

@@ -6,6 +6,8 @@
  */
 import { isTollbookError, TollbookError } from '../runtime/errors.js';
 import type { DropSpec } from '../lua/quota-scripts.js';
+import type { LedgerAdvance } from '../ledger/ledger-reader.js';
+import { CommittedFacts } from './committed-facts.js';
 import { KnownVersions } from './known-versions.js';
 import { type ProjectionPorts, projectTenants } from './projection.js';
 
@@ -38,6 +40,7 @@ const STOP_WAIT_MAX_MS = 2_000;
 export class Projector {
   readonly #options: ProjectorOptions;
   readonly #known = new KnownVersions();
+  readonly #committed = new CommittedFacts();
   readonly #marked = new Set<string>();
   readonly #idleWaiters: (() => void)[] = [];
   #running = false;
@@ -61,6 +64,12 @@ export class Projector {
       this.#needsSweep = true;
     }
     this.#schedule();
+  }
+
+  /** Marks tenants whose ledger this process has moved, and keeps what it knows of it. Never throws. */
+  markAdvanced(advances: readonly LedgerAdvance[]): void {
+    for (const advance of advances) this.#committed.add(advance);
+    this.mark(advances.map(({ account }) => account.tenantId));
   }
 
   /** What has been done since the start. */
@@ -89,7 +98,7 @@ export class Projector {
 
   /** Drops in-flight items that will never reach the ledger, projecting their tenants on the way. */
   async drop(drops: ReadonlyMap<string, readonly DropSpec[]>): Promise<void> {
-    const result = await projectTenants(this.#options, [...drops.keys()], drops);
+    const result = await projectTenants(this.#options, [...drops.keys()], { drops });
     this.mark(result.again);
   }
 
@@ -136,7 +145,8 @@ export class Projector {
     const tenantIds = takeFrom(this.#marked, RUN_TENANTS_MAX);
     try {
       if (tenantIds.length > 0) {
-        const result = await projectTenants({ ...this.#options, known: this.#known }, tenantIds);
+        const committed = this.#committed.take(tenantIds);
+        const result = await projectTenants({ ...this.#options, known: this.#known }, tenantIds, { committed });
         this.#projected += result.projected;
         this.#ahead += result.ahead.length;
         for (const tenantId of result.again) this.#marked.add(tenantId);

@@ -79,7 +79,7 @@ describe('limits under concurrent charges', () => {
     const scripts = new QuotaScripts(servers.redis, { prefix: world.server.prefix });
     const protocol = world.protocol({
       gate: world.gate(scripts),
-      wakeProjector: (tenantIds) => projector.mark(tenantIds),
+      wakeProjector: (advances) => projector.markAdvanced(advances),
     });
     let charged = 0;
     const partition = async (name: number): Promise<void> => {

@@ -1,7 +1,10 @@
 /** The projection on real servers: the quota hash as exactly the ledger at its version, whatever happened to Redis. */
 import { expect } from 'chai';
+import type { AccountProgress, LedgerAdvance } from '../../src/ledger/ledger-reader.js';
+import { PostgresLedgerReader } from '../../src/ledger/postgres/postgres-ledger-reader.js';
 import { quotaKeys } from '../../src/lua/quota-keys.js';
 import { type ProjectReply, QuotaScripts, type TenantProjection } from '../../src/lua/quota-scripts.js';
+import { CommittedFacts } from '../../src/projections/committed-facts.js';
 import { projectTenants } from '../../src/projections/projection.js';
 import { Projector } from '../../src/projections/projector.js';
 import { expectAtRest } from '../support/at-rest.js';
@@ -18,6 +21,16 @@ class OvertakenScripts extends QuotaScripts {
   override async project(projections: readonly TenantProjection[]): Promise<readonly ProjectReply[]> {
     await this.beforeProject();
     return super.project(projections);
+  }
+}
+
+/** The real reader, counting how often it is asked. */
+class CountingReader extends PostgresLedgerReader {
+  reads = 0;
+
+  override readProgress(...asked: Parameters<PostgresLedgerReader['readProgress']>): Promise<AccountProgress[]> {
+    this.reads += 1;
+    return super.readProgress(...asked);
   }
 }
 
@@ -158,6 +171,43 @@ describe('the projection', () => {
     expect(await world.statuses(tenantId)).to.deep.equal(['COMMITTED', 'FAILED']);
     await expectAtRest(world, [tenantId]);
   });
+
+  it('comes to the same from what was just committed as from reading it back, and then reads nothing', async () => {
+    const tenantId = world.tenant();
+    await world.credit(tenantId, '5');
+    await world.project([tenantId]);
+    const committed = await advancesOfTwoCharges(tenantId);
+    const reader = new CountingReader(world.pool);
+    const ports = { reader, scripts: world.scripts, logger: world.logger };
+    expect(await projectTenants(ports, [tenantId], { committed })).to.include({ projected: 1 });
+    expect(reader.reads).to.equal(0);
+    expect(await world.hash(tenantId)).to.include({ version: '4', balance: '3000000000' });
+    await expectAtRest(world, [tenantId]);
+  });
+
+  it('reads the ledger where what was committed does not begin at the version of the hash', async () => {
+    const tenantId = world.tenant();
+    await charge(tenantId, 'unprojected');
+    const committed = await advancesOfTwoCharges(tenantId);
+    await charge(tenantId, 'later');
+    const reader = new CountingReader(world.pool);
+    const ports = { reader, scripts: world.scripts, logger: world.logger };
+    await world.server.redis.hset(quotaKeys(world.server.prefix, tenantId).quota, { version: '1' });
+    expect(await projectTenants(ports, [tenantId], { committed })).to.include({ projected: 1 });
+    expect(reader.reads).to.equal(1);
+    expect(await world.hash(tenantId)).to.include({ version: '5' });
+    await expectAtRest(world, [tenantId]);
+  });
+
+  async function advancesOfTwoCharges(tenantId: string): Promise<Map<string, LedgerAdvance>> {
+    const facts = new CommittedFacts();
+    const wakeProjector = (advances: readonly LedgerAdvance[]): void => advances.forEach((each) => facts.add(each));
+    const stream = world.stream('completed');
+    for (const traceId of ['first', 'second']) {
+      await world.protocol({ wakeProjector }).charge(stream.chunk(streamed(tenantId, [traceId])));
+    }
+    return new Map(facts.take([tenantId]));
+  }
 
   it('leaves a hash alone that another projection has moved since the ledger was read, and says to try again', async () => {
     const tenantId = world.tenant();

@@ -11,6 +11,7 @@ import type { Account, AccountTerms } from '../../src/ledger/account.js';
 import type { SealedBatch, StreamSource } from '../../src/ledger/batch.js';
 import { bookCredit, type CreditResult } from '../../src/ledger/credit.js';
 import { parseAmount, ZERO } from '../../src/ledger/money.js';
+import type { LedgerAdvance } from '../../src/ledger/ledger-reader.js';
 import type { LedgerStore } from '../../src/ledger/ledger-store.js';
 import { PostgresLedgerReader } from '../../src/ledger/postgres/postgres-ledger-reader.js';
 import { PostgresLedgerStore } from '../../src/ledger/postgres/postgres-ledger-store.js';
@@ -35,7 +36,7 @@ export interface ProtocolParts {
   readonly store?: LedgerStore;
   readonly gate?: QuotaGate;
   readonly terms?: AccountTerms;
-  readonly wakeProjector?: (tenantIds: readonly string[]) => void;
+  readonly wakeProjector?: (advances: readonly LedgerAdvance[]) => void;
 }
 
 /** One row of the ledger as PostgreSQL writes it. */

@@ -12,7 +12,7 @@ import type { Account } from '../account.js';
 import type { LedgerAppend, TraceKey } from '../ledger-store.js';
 import { formatAmount } from '../money.js';
 import { arrayLiteral } from './array-literal.js';
-import { ENTRY_COLUMNS, entryRow } from './rows.js';
+import { ENTRY_COLUMNS, entryRow, sealedFields } from './rows.js';
 import { insertDeadLetters, insertSkipped, insertUnpriced } from './set-aside-writes.js';
 
 /** Writes a sealed batch in the database transaction of the client. Throws FENCED. */
@@ -29,7 +29,8 @@ export async function writeAppend(client: pg.ClientBase, append: LedgerAppend): 
 
 async function copyEntries(client: pg.ClientBase, { entries, batch }: LedgerAppend): Promise<void> {
   if (entries.length === 0) return;
-  const rows = entries.map((entry) => entryRow(entry, batch));
+  const sealed = sealedFields(batch);
+  const rows = entries.map((entry) => entryRow(entry, sealed));
   const stream = client.query(copyFrom(`COPY ledger_entries (${ENTRY_COLUMNS.join(', ')}) FROM STDIN`));
   await pipeline(Readable.from([Buffer.from(rows.join(''))]), stream);
 }

@@ -4,7 +4,6 @@
  * no value passes through a float.
  */
 import { TollbookError } from '../../runtime/errors.js';
-import { copyRow, plainFields } from './copy-text.js';
 import type { Account, HoldPolicy } from '../account.js';
 import type { EntryMeters, EntryStatus, EntryType, EntryUsage, HashedEntry } from '../entry.js';
 import type { UsageOutcome } from '../events.js';
@@ -13,7 +12,7 @@ import { type AmountNano, parseAmount } from '../money.js';
 import type { ChargeContent } from '../trace-content.js';
 import type { TraceState } from '../trace.js';
 
-/** The columns of `ledger_entries`: those of `entryTexts` in their order, then those of the batch. */
+/** The columns of `ledger_entries`: those of the canonical form in their order, then those of the batch. */
 export const ENTRY_COLUMNS = [
   ...['tenant_id', 'seq', 'trace_id', 'type', 'status', 'amount', 'balance_before', 'balance_after'],
   ...['held_before', 'held_after', 'currency', 'requests', 'counted_on', 'input_tokens', 'output_tokens'],
@@ -22,22 +21,14 @@ export const ENTRY_COLUMNS = [
   ...['source_topic', 'source_partition', 'source_offset', 'occurred_at', 'recorded_at', 'batch_id', 'entry_hash'],
 ] as const;
 
-const METERS_COLUMN = ENTRY_COLUMNS.indexOf('meters');
-const DETAIL_COLUMN = ENTRY_COLUMNS.indexOf('detail');
+/** One entry as a row of COPY, in the order of ENTRY_COLUMNS; `sealed` is what `sealedFields` makes of its batch. */
+export function entryRow({ fields, hashHex }: HashedEntry, sealed: string): string {
+  return `${fields}\t${sealed}\t\\\\x${hashHex}\n`;
+}
 
-/**
- * One entry as a row of COPY, in the order of ENTRY_COLUMNS; meters and detail are JSON objects.
- * Nearly every entry is plain: nothing in it needs an escape, and it has neither meters nor detail, whose canonical form
- * has quotes.
- */
-export function entryRow(entry: HashedEntry, batch: { readonly sealedAt: string; readonly batchId: number }): string {
-  const ofBatch = [batch.sealedAt, String(batch.batchId), `\\x${entry.hashHex}`];
-  if (entry.isPlain) return `${plainFields(entry.texts)}\t${copyRow(ofBatch)}`;
-  const values = [...entry.texts, ...ofBatch];
-  const { usage, detail } = entry.entry;
-  if (usage.meters !== null) values[METERS_COLUMN] = JSON.stringify(usage.meters);
-  if (detail !== null) values[DETAIL_COLUMN] = JSON.stringify(detail);
-  return copyRow(values);
+/** The fields that all entries of a batch share: recorded_at and batch_id. */
+export function sealedFields({ sealedAt, batchId }: { readonly sealedAt: string; readonly batchId: number }): string {
+  return `${sealedAt}\t${batchId}`;
 }
 
 /** A row of `accounts`, selected with ACCOUNT_SELECT. */

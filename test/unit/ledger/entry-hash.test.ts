@@ -15,20 +15,20 @@ import { parseAmount } from '../../../src/ledger/money.js';
 import { account, charge, ORIGIN } from './usage-samples.js';
 
 const CHARGE_TEXT =
-  '["tollbook.entry.v1","tenant-1","8","trace-1","DEDUCT","COMMITTED","0.018000000","10.000000000","9.982000000",' +
-  '"0.000000000","0.000000000","USD","1","2026-03-15","1000","1000","0.003","0.015",null,"v1","anthropic",' +
-  '"claude-sonnet-4","key-1","preset-1","false","succeeded","false",null,null,null,null,"usage.completed","3","41",' +
-  '"2026-03-15T10:00:00.000Z"]';
+  'tollbook.entry.v1\ttenant-1\t8\ttrace-1\tDEDUCT\tCOMMITTED\t0.018000000\t10.000000000\t9.982000000\t' +
+  '0.000000000\t0.000000000\tUSD\t1\t2026-03-15\t1000\t1000\t0.003\t0.015\t\\N\tv1\tanthropic\t' +
+  'claude-sonnet-4\tkey-1\tpreset-1\tfalse\tsucceeded\tfalse\t\\N\t\\N\t\\N\t\\N\tusage.completed\t3\t41\t' +
+  '2026-03-15T10:00:00.000Z';
 
 const OPENING_TEXT =
-  '["tollbook.entry.v1","tenant-1","1","~~open","LIMITS","COMMITTED","0.000000000","0.000000000","0.000000000",' +
-  '"0.000000000","0.000000000","USD","0",null,null,null,null,null,null,null,null,null,null,null,null,null,null,' +
-  '"account opened with configured defaults","[[\\"credit_limit\\",\\"0.000000000\\"],[\\"daily_quota\\",\\"unlimited\\"],' +
-  '[\\"hold_policy\\",\\"estimate\\"],[\\"monthly_quota\\",\\"500\\"]]",null,null,"usage.completed","3","41",' +
-  '"2026-03-15T10:00:00.000Z"]';
+  'tollbook.entry.v1\ttenant-1\t1\t~~open\tLIMITS\tCOMMITTED\t0.000000000\t0.000000000\t0.000000000\t' +
+  '0.000000000\t0.000000000\tUSD\t0\t\\N\t\\N\t\\N\t\\N\t\\N\t\\N\t\\N\t\\N\t\\N\t\\N\t\\N\t\\N\t\\N\t\\N\t' +
+  'account opened with configured defaults\t{"credit_limit":"0.000000000","daily_quota":"unlimited",' +
+  '"hold_policy":"estimate","monthly_quota":"500"}\t\\N\t\\N\tusage.completed\t3\t41\t2026-03-15T10:00:00.000Z';
 
-function sha256(text: string): string {
-  return createHash('sha256').update(text, 'utf8').digest('hex');
+/** The leaf hash of RFC 6962: SHA-256 of a zero byte and the text. */
+function leafOf(text: string): string {
+  return createHash('sha256').update(Buffer.of(0)).update(text, 'utf8').digest('hex');
 }
 
 function opening(): LedgerEntry {
@@ -81,15 +81,15 @@ function using(changes: Partial<EntryUsage>): LedgerEntry {
 }
 
 describe('the hash of an entry', () => {
-  it('is the SHA-256 of the canonical form of a charge', () => {
+  it('is the leaf hash of the canonical form of a charge', () => {
     expect(canonicalEntry(charge())).to.equal(CHARGE_TEXT);
-    expect(entryHash(charge())).to.equal(sha256(CHARGE_TEXT));
-    expect(sha256(CHARGE_TEXT)).to.equal('cb063661d84ab80c49e13df65eb2f71b2151fb5311bca52c7980375147eba406');
+    expect(entryHash(charge())).to.equal(leafOf(CHARGE_TEXT));
+    expect(leafOf(CHARGE_TEXT)).to.equal('80d5d3dc4ae2c463dcb19ead4428aa515b533ecded81d71c8a693f39740e18a7');
   });
 
-  it('is the SHA-256 of the canonical form of an opening, with its terms in ascending order of their names', () => {
+  it('is the leaf hash of the canonical form of an opening, with its terms in ascending order of their names', () => {
     expect(canonicalEntry(opening())).to.equal(OPENING_TEXT);
-    expect(entryHash(opening())).to.equal(sha256(OPENING_TEXT));
+    expect(entryHash(opening())).to.equal(leafOf(OPENING_TEXT));
   });
 
   for (const field of Object.keys(OTHER_VALUES) as (keyof typeof OTHER_VALUES)[]) {
@@ -115,14 +115,14 @@ describe('the hash of an entry', () => {
     expect(new Set([...hashes, entryHash(charge())])).to.have.lengthOf(5);
   });
 
-  it('tells an absent value from the text "null"', () => {
+  it('tells an absent value from the text that stands for it', () => {
     const absent = entryHash(charge({ description: null }));
-    expect(entryHash(charge({ description: 'null' })) === absent).to.equal(false);
+    expect(entryHash(charge({ description: '\\N' })) === absent).to.equal(false);
   });
 
-  it('cannot be kept by moving a quotation mark from one field to the next', () => {
-    const honest = using({ provider: 'a', model: 'b","c' });
-    const forged = using({ provider: 'a","b', model: 'c' });
+  it('cannot be kept by moving a tab from one field to the next', () => {
+    const honest = using({ provider: 'a', model: 'b\tc' });
+    const forged = using({ provider: 'a\tb', model: 'c' });
     expect(entryHash(forged) === entryHash(honest)).to.equal(false);
   });
 
@@ -138,7 +138,9 @@ describe('the hash of an entry', () => {
 describe('the canonical form of meters', () => {
   it('lists name, quantity and price in ascending order of the names', () => {
     const meters = { requests: { quantity: 1, price: '10' }, cached_input_tokens: { quantity: 960, price: '0.00030' } };
-    expect(canonicalMeters(meters)).to.equal('[["cached_input_tokens","960","0.00030"],["requests","1","10"]]');
+    expect(canonicalMeters(meters)).to.equal(
+      '{"cached_input_tokens":{"quantity":960,"price":"0.00030"},"requests":{"quantity":1,"price":"10"}}',
+    );
   });
 
   it('is null when there are none', () => {

@@ -1,11 +1,11 @@
 /** Owns: the row that an entry becomes: one value per column, each in its own column. */
 import { expect } from 'chai';
 import { hashed, type LedgerEntry } from '../../../src/ledger/entry.js';
-import { ENTRY_COLUMNS, entryRow } from '../../../src/ledger/postgres/rows.js';
+import { ENTRY_COLUMNS, entryRow, sealedFields } from '../../../src/ledger/postgres/rows.js';
 import { charge } from './usage-samples.js';
 
 function rowOf(changes: Partial<LedgerEntry> = {}): Record<string, string | null | undefined> {
-  const row = entryRow(hashed(charge(changes)), { sealedAt: '2026-03-15T10:00:01.000Z', batchId: 17 });
+  const row = entryRow(hashed(charge(changes)), sealedFields({ sealedAt: '2026-03-15T10:00:01.000Z', batchId: 17 }));
   expect(row.endsWith('\n')).to.equal(true);
   const values = row.slice(0, -1).split('\t').map(fieldOf);
   expect(values).to.have.lengthOf(ENTRY_COLUMNS.length);
@@ -61,7 +61,7 @@ describe('the row of an entry', () => {
     });
   });
 
-  it('stores meters and detail as JSON objects and not in their canonical form', () => {
+  it('stores meters and detail as JSON objects', () => {
     const meters = { requests: { quantity: 1, price: '10' } };
     const row = rowOf({ usage: { ...charge().usage, meters }, detail: { limit: '5', used: '5' } });
     expect(row).to.include({
@@ -70,8 +70,14 @@ describe('the row of an entry', () => {
     });
   });
 
-  it('keeps a text that needs escapes as it is', () => {
-    const description = 'tab\there, \\N, "quoted",\nnew line';
-    expect(rowOf({ description })).to.include({ description, actor: null });
+  for (const description of ['tab\there, \\N, "quoted",\nnew line', '\\N', '', '\r\n', 'null', 'naïve ✓ 𝕏', '\\\\t']) {
+    it(`keeps the text ${JSON.stringify(description)} as it is`, () => {
+      expect(rowOf({ description })).to.include({ description, actor: null });
+    });
+  }
+
+  it('escapes the backslashes of JSON, so that a detail is read as it was written', () => {
+    const detail = { note: 'a "b" \\ c\nd' };
+    expect(JSON.parse(rowOf({ detail })['detail'] ?? '')).to.deep.equal(detail);
   });
 });

@@ -30,15 +30,14 @@ const [LEAF, NODE] = [Buffer.of(0), Buffer.of(1)];
 
 describe('docs/hashing.md, by SHA-256 alone,', () => {
   for (const number of [1, 2, 3]) {
-    it(`entry ${number}: its hash is that of its canonical form, its leaf that of a zero byte and the hash`, () => {
-      expect(block(`entry-${number}-hash`)).to.equal(sha256(block(`entry-${number}`)));
-      expect(block(`leaf-${number}`)).to.equal(sha256(LEAF, bytesOf(`entry-${number}-hash`)));
+    it(`entry ${number}: its hash is that of a zero byte and its canonical form`, () => {
+      expect(block(`entry-${number}-hash`)).to.equal(sha256(LEAF, block(`entry-${number}`)));
     });
   }
 
-  it('the root joins the first two leaves, and that node with the third', () => {
-    expect(block('node-1-2')).to.equal(sha256(NODE, bytesOf('leaf-1'), bytesOf('leaf-2')));
-    expect(block('root')).to.equal(sha256(NODE, bytesOf('node-1-2'), bytesOf('leaf-3')));
+  it('the root joins the first two entries, and that node with the third', () => {
+    expect(block('node-1-2')).to.equal(sha256(NODE, bytesOf('entry-1-hash'), bytesOf('entry-2-hash')));
+    expect(block('root')).to.equal(sha256(NODE, bytesOf('node-1-2'), bytesOf('entry-3-hash')));
   });
 
   it('the root of no entries is the hash of nothing', () => {
@@ -93,5 +92,6 @@ function rowsUnder(heading: string): string[][] {
 }
 
 function positionsIn(name: string): number {
-  return (JSON.parse(block(name)) as unknown[]).length;
+  const text = block(name);
+  return text.startsWith('[') ? (JSON.parse(text) as unknown[]).length : text.split('\t').length;
 }

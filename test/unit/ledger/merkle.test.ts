@@ -41,9 +41,9 @@ function rootByTheRfc(leaves: readonly Buffer[]): Buffer {
   return sha256(Buffer.of(1), rootByTheRfc(leaves.slice(0, split)), rootByTheRfc(leaves.slice(split)));
 }
 
-/** The root of leaves given as bytes. */
+/** The root over leaf data given as bytes. */
 function rootOf(leaves: readonly Uint8Array[]): Buffer {
-  return merkleRoot(leaves.map((leaf) => Buffer.from(leaf).toString('hex')));
+  return merkleRoot(leaves.map((leaf) => sha256(Buffer.of(0), leaf).toString('hex')));
 }
 
 function leavesOf(count: number): Buffer[] {

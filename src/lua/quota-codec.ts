@@ -63,11 +63,11 @@ export function itemField(traceId: string, phase: Phase): string {
 }
 
 /**
- * Writes the three arguments of one item: its field, `AVAIL|REQUESTS|DAY` as it is stored, and its checks.
- * Three and not six halve what Redis and ioredis spend on arguments. Throws MONEY_OUT_OF_RANGE at a magnitude of 2^63.
+ * Writes one item: its field, its checks, and `AVAIL|REQUESTS|DAY` as it is stored, ended by a newline, so that all items
+ * of a tenant are one argument. Throws MONEY_OUT_OF_RANGE at a magnitude of 2^63.
  */
-export function encodeItem(field: string, delta: QuotaDelta): [field: string, item: string, checks: string] {
-  return [field, `${amountNano(delta.availableNano)}|${delta.requests}|${delta.day}`, checks(delta)];
+export function encodeItem(field: string, delta: QuotaDelta): string {
+  return `${field} ${checks(delta)} ${amountNano(delta.availableNano)}|${delta.requests}|${delta.day}\n`;
 }
 
 /** Writes which checks a change asks for, as two 0/1 flags: of the balance, then of the quotas. */

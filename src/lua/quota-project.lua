@@ -3,8 +3,8 @@
 -- KEYS: per tenant its quota hash and its in-flight hash; all in one hash slot, no tenant twice.
 -- ARGV: per tenant: the version that the hash must have, `-` for "must be missing"; onlyIfNoInflight (0/1); the ten values
 --   balance, credit_limit, daily_quota, daily_used, daily_date, monthly_quota, monthly_used, monthly_month, version, held
---   (amounts in nano-units, quotas in requests or `unlimited`); the count of drops; the drops: `=TRACE:PHASE` that item,
---   `*TRACE` all four phases of that trace.
+--   (amounts in nano-units, quotas in requests or `unlimited`); the drops, each ended by a newline:
+--   `=TRACE:PHASE` that item, `*TRACE` all four phases of that trace.
 -- Replies: one string per tenant, in order. `projected:N` with N items dropped; `moved`: the hash has another version;
 --   `inflight`: onlyIfNoInflight was asked and something is in flight.
 -- Unchanged on refusal: a tenant answered `moved` or `inflight` is not written; malformed arguments fail the whole call with
@@ -35,18 +35,19 @@ local function values_read(first)
 end
 
 -- Reads the drops as the fields they name.
-local function drops_read(first, count)
-  local fields = {}
-  for index = first, first + count - 1 do
-    local kind, name = string.match(ARGV[index] or '', '^([=*])(%w.*)$')
+local function drops_read(packed)
+  local fields, length = {}, 0
+  for kind, name in string.gmatch(packed, '([=*])(%w[^\n]*)\n') do
+    length = length + #name + 2
     if kind == '*' then
       for _, phase in ipairs({ ':p', ':c', ':v', ':x' }) do fields[#fields + 1] = name .. phase end
-    elseif kind and is_item_field(name) then
+    elseif is_item_field(name) then
       fields[#fields + 1] = name
     else
       error('a drop is neither =TRACE:PHASE nor *TRACE')
     end
   end
+  if length ~= #packed then error('a drop is neither =TRACE:PHASE nor *TRACE') end
   return fields
 end
 
@@ -78,19 +79,19 @@ end
 if #KEYS == 0 or #KEYS % 2 ~= 0 then error('keys come in pairs of quota and in-flight') end
 local replies, plans, seen, at = {}, {}, {}, 1
 for pair = 1, #KEYS, 2 do
-  local expected, only_if_no_inflight, count = ARGV[at], ARGV[at + 1], tonumber(ARGV[at + 12])
-  if not count or (only_if_no_inflight ~= '0' and only_if_no_inflight ~= '1') then
-    error('a tenant needs an expected version, a 0/1 flag, ten values and a count of drops')
+  local expected, only_if_no_inflight, packed = ARGV[at], ARGV[at + 1], ARGV[at + 12]
+  if not packed or (only_if_no_inflight ~= '0' and only_if_no_inflight ~= '1') then
+    error('a tenant needs an expected version, a 0/1 flag, ten values and its drops')
   end
   if seen[KEYS[pair]] then error('a tenant is named twice: ' .. KEYS[pair]) end
   seen[KEYS[pair]] = true
-  local values, fields = values_read(at + 2), drops_read(at + 13, count)
+  local values, fields = values_read(at + 2), drops_read(packed)
   local reply, plan = tenant_decide(KEYS[pair], KEYS[pair + 1], expected, only_if_no_inflight, values, fields)
   replies[#replies + 1] = reply
   plans[#plans + 1] = plan
-  at = at + 13 + count
+  at = at + 13
 end
-if at ~= #ARGV + 1 then error('the count of arguments does not match the counts of drops') end
+if at ~= #ARGV + 1 then error('the count of arguments does not match the count of tenants') end
 
 -- writes
 for _, plan in ipairs(plans) do

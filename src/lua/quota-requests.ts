@@ -54,27 +54,18 @@ export interface HoldRequest {
 
 /** Writes one tenant's arguments of quota-deduct. Throws MONEY_OUT_OF_RANGE. */
 export function encodeDeltas({ ledgerSeq, items }: TenantDeltas): string[] {
-  return [String(ledgerSeq), String(items.length), ...items.flatMap(encodeOverlayItem)];
-}
-
-function encodeOverlayItem({ traceId, phase, delta }: OverlayItem): string[] {
-  return encodeItem(itemField(traceId, phase), delta);
+  const packed = items.map(({ traceId, phase, delta }) => encodeItem(itemField(traceId, phase), delta)).join('');
+  return [String(ledgerSeq), packed];
 }
 
 /** Writes one tenant's arguments of quota-project. Throws MONEY_OUT_OF_RANGE. */
 export function encodeProjection({ expectedVersion, onlyIfNoInflight, hash, drop }: TenantProjection): string[] {
   const expected = expectedVersion === null ? '-' : String(expectedVersion);
-  return [
-    expected,
-    onlyIfNoInflight ? '1' : '0',
-    ...encodeQuotaHash(hash),
-    String(drop.length),
-    ...drop.map(encodeDrop),
-  ];
+  return [expected, onlyIfNoInflight ? '1' : '0', ...encodeQuotaHash(hash), drop.map(encodeDrop).join('')];
 }
 
 function encodeDrop({ traceId, phase }: DropSpec): string {
-  return phase === 'all' ? `*${traceId}` : `=${itemField(traceId, phase)}`;
+  return phase === 'all' ? `*${traceId}\n` : `=${itemField(traceId, phase)}\n`;
 }
 
 /** Writes the arguments of quota-hold. Throws MONEY_OUT_OF_RANGE. */

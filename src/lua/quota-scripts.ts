@@ -54,13 +54,15 @@ export interface QuotaScriptsOptions {
 interface TenantShare {
   readonly tenantId: string;
   readonly args: readonly string[];
+  /** How many items it names. */
+  readonly itemCount: number;
   readonly position: number;
 }
 
 const TENANTS_PER_CALL_MAX = 64;
 
-/** Where a call is full besides: about 2,600 items, which keep Redis busy for some 20 ms. */
-const ARGUMENTS_PER_CALL_MAX = 8_000;
+/** Where a call is full besides: as many items keep Redis busy for some 20 ms. */
+const ITEMS_PER_CALL_MAX = 2_600;
 
 /** The quota scripts on one Redis connection. Every method throws REDIS_UNAVAILABLE or REDIS_FAILED. */
 export class QuotaScripts extends QuotaReads {
@@ -86,6 +88,7 @@ export class QuotaScripts extends QuotaReads {
     const shares = tenants.map((deltas, position) => ({
       tenantId: deltas.tenantId,
       args: encodeDeltas(deltas),
+      itemCount: deltas.items.length,
       position,
     }));
     const replies = await this.#runGrouped('quota-deduct', [String(nowMs)], shares);
@@ -101,6 +104,7 @@ export class QuotaScripts extends QuotaReads {
     const shares = projections.map((projection, position) => ({
       tenantId: projection.tenantId,
       args: encodeProjection(projection),
+      itemCount: projection.drop.length,
       position,
     }));
     return (await this.#runGrouped('quota-project', [], shares)).map(readProjectReply);
@@ -155,10 +159,10 @@ export class QuotaScripts extends QuotaReads {
   }
 }
 
-/** A call in the making: tenants that may share it, and the count of their arguments. */
+/** A call in the making: tenants that may share it, and the count of their items. */
 interface OpenGroup {
   readonly shares: TenantShare[];
-  argumentCount: number;
+  itemCount: number;
 }
 
 /** Groups tenants of one slot, at most `sizeMax` a group. Throws USAGE_INVALID for a tenant named twice. */
@@ -174,18 +178,18 @@ function groupShares(
     const slot = slotOf(share.tenantId);
     let group = open.get(slot);
     if (group === undefined || isFull(group, share, sizeMax)) {
-      group = { shares: [], argumentCount: 0 };
+      group = { shares: [], itemCount: 0 };
       groups.push(group.shares);
       open.set(slot, group);
     }
     group.shares.push(share);
-    group.argumentCount += share.args.length;
+    group.itemCount += share.itemCount;
   }
   return groups;
 }
 
 function isFull(group: OpenGroup, next: TenantShare, sizeMax: number): boolean {
-  return group.shares.length >= sizeMax || group.argumentCount + next.args.length > ARGUMENTS_PER_CALL_MAX;
+  return group.shares.length >= sizeMax || group.itemCount + next.itemCount > ITEMS_PER_CALL_MAX;
 }
 
 function refuseRepeatedTenants(shares: readonly TenantShare[]): void {

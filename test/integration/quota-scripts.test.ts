@@ -206,27 +206,35 @@ describe('the quota scripts, by example', function () {
     const { quota, inflight } = quotaKeys(test.prefix, 'acme');
     await scripts.project([projection('acme', null, hashAt(1, 100n))]);
     const { 'quota-deduct': deduct, 'quota-hold': hold, 'quota-project': project } = readScripts();
-    const good = ['t:c', `-1|1|${DAY}`, '11'];
+    const item = `t:c 11 -1|1|${DAY}\n`;
     const values = ['1', '1', '1', '1', DAY, '1', '1', '2025-06', '2', '1'];
     const calls: readonly (readonly [text: string, args: readonly string[]])[] = [
-      [deduct.text, ['5', '1', '2', ...good]],
-      [deduct.text, ['5', '1', '1', ...good, 'more']],
-      [deduct.text, ['now', '1', '1', ...good]],
-      [deduct.text, ['5', '1', '1', '~available', ...good.slice(1)]],
-      [deduct.text, ['5', '1', '1', 't:q', ...good.slice(1)]],
-      [deduct.text, ['5', '1', '1', 't:c', `-1.5|1|${DAY}`, '11']],
-      [deduct.text, ['5', '1', '1', 't:c', `-1|2|${DAY}`, '11']],
-      [deduct.text, ['5', '1', '1', 't:c', '-1|1|2025-6-1', '11']],
-      [deduct.text, ['5', '1', '1', 't:c', `-1|1|${DAY}`, '1']],
+      [deduct.text, ['5', '1']],
+      [deduct.text, ['5', '1', item, 'more']],
+      [deduct.text, ['now', '1', item]],
+      [deduct.text, ['5', '1', `${item}more`]],
+      [deduct.text, ['5', '1', `${item}\n${item}`]],
+      [deduct.text, ['5', '1', item.trim()]],
+      [deduct.text, ['5', '1', item.replace('t:c', '~available')]],
+      [deduct.text, ['5', '1', item.replace('t:c', 't:q')]],
+      [deduct.text, ['5', '1', item.replace('t:c', 't c')]],
+      [deduct.text, ['5', '1', item.replace('-1|', '-1.5|')]],
+      [deduct.text, ['5', '1', item.replace('|1|', '|2|')]],
+      [deduct.text, ['5', '1', item.replace(DAY, '2025-6-1')]],
+      [deduct.text, ['5', '1', item.replace(' 11 ', ' 1 ')]],
+      [deduct.text, ['5', '1', item.replace(' 11 ', ' 12 ')]],
       [hold.text, ['t', '0', DAY, '11', '5']],
       [hold.text, ['t', '-1', DAY, '11', '5']],
       [hold.text, ['t', '1', DAY, '5']],
       [hold.text, ['~t', '1', DAY, '11', '5']],
-      [project.text, ['1', '0', ...values, '1']],
-      [project.text, ['1', '0', ...values, '1', '=~available']],
-      [project.text, ['1', '0', ...values, '1', 't:c']],
-      [project.text, ['1', '0', 'NaN', ...values.slice(1), '0']],
-      [project.text, ['1', '2', ...values, '0']],
+      [project.text, ['1', '0', ...values]],
+      [project.text, ['1', '0', ...values, '', 'more']],
+      [project.text, ['1', '0', ...values, '=~available\n']],
+      [project.text, ['1', '0', ...values, '=t:c']],
+      [project.text, ['1', '0', ...values, 't:c\n']],
+      [project.text, ['1', '0', ...values, '=t:c\n=t:q\n']],
+      [project.text, ['1', '0', 'NaN', ...values.slice(1), '']],
+      [project.text, ['1', '2', ...values, '']],
     ];
     for (const [text, args] of calls) {
       const failure = test.redis.eval(text, 2, quota, inflight, ...args).then(

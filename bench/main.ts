@@ -55,7 +55,8 @@ async function drainOnce(flags: DrainFlags): Promise<DrainRun> {
       unfundedShare: 0,
       reorder: 'local',
     });
-    const { config } = world;
+    // Every tenant may spend, so that requests are held and charged, as in production, and not refused.
+    const config = { ...world.config, defaultCreditLimit: '1000000' };
     const published = await publishPlan(plan, {
       brokers: config.kafkaBrokers.split(','),
       topics: { pending: config.topicPending, completed: config.topicCompleted },

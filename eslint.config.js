@@ -11,13 +11,25 @@ import tseslint from 'typescript-eslint';
  * `cli` may import everything and is imported by nobody but bench/ and test/.
  */
 const FORBIDDEN_FOLDERS = {
-  'ledger/postgres': ['admin', 'cli', 'consumers', 'contract', 'gateway', 'lua', 'projections', 'simulator', 'stack'],
+  'ledger/postgres': [
+    'admin',
+    'cli',
+    'consumers',
+    'contract',
+    'gateway',
+    'lua',
+    'prices',
+    'projections',
+    'simulator',
+    'stack',
+  ],
   lua: ['admin', 'cli', 'consumers', 'contract', 'gateway', 'projections', 'reconciliation', 'simulator', 'stack'],
   contract: ['admin', 'cli', 'consumers', 'gateway', 'lua', 'projections', 'reconciliation', 'simulator', 'stack'],
   gateway: ['admin', 'cli', 'consumers', 'projections', 'reconciliation', 'simulator', 'stack'],
   consumers: ['admin', 'cli', 'gateway', 'reconciliation', 'simulator', 'stack'],
   projections: ['admin', 'cli', 'consumers', 'gateway', 'reconciliation', 'simulator', 'stack'],
   reconciliation: ['admin', 'cli', 'gateway', 'simulator', 'stack'],
+  prices: ['admin', 'cli', 'consumers', 'gateway', 'lua', 'projections', 'reconciliation', 'simulator', 'stack'],
   admin: ['cli', 'simulator', 'stack'],
   simulator: ['admin', 'cli', 'consumers', 'projections', 'reconciliation', 'stack'],
   stack: ['admin', 'cli', 'consumers', 'contract', 'gateway', 'ledger', 'lua', 'projections', 'simulator'],
@@ -96,6 +108,10 @@ export default defineConfig(
   restrictImports(['src/ledger/*.ts'], {
     regex: `^(?!${CORE_MAY_IMPORT})`,
     message: 'The pure core imports itself, src/runtime/errors.ts, decimal.js and node:crypto, and nothing else.',
+  }),
+  restrictImports(['src/ledger/commands/*.ts'], {
+    regex: String.raw`^(?!\./|\.\./(?!postgres/|\.\./)|\.\./\.\./runtime/errors\.js$|decimal\.js$|node:crypto$)`,
+    message: 'The commands are part of the pure core: they import it, src/runtime/errors.ts, and nothing else.',
   }),
   restrictImports(['src/runtime/*.ts'], {
     regex: String.raw`^\.\./(?!${RUNTIME_MAY_IMPORT})`,

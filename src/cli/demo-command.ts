@@ -10,7 +10,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import type { Command } from 'commander';
 import type pg from 'pg';
 import { streamLag } from '../consumers/stream-lag.js';
-import { bookCredit } from '../ledger/credit.js';
+import { bookCommand } from '../ledger/commands/book-command.js';
 import { parseAmount } from '../ledger/money.js';
 import { PostgresLedgerReader } from '../ledger/postgres/postgres-ledger-reader.js';
 import { PostgresLedgerStore } from '../ledger/postgres/postgres-ledger-store.js';
@@ -118,11 +118,13 @@ interface Play {
 
 /** Gives every funded tenant its opening credit, through the ledger's own command. */
 async function giveCredit(pool: pg.Pool, config: Readonly<Config>, { plan, silent }: Play): Promise<void> {
-  const ports = { store: new PostgresLedgerStore(pool), clock: systemClock, terms: defaultTerms(config) };
+  const defaults = { currency: config.defaultCurrency, terms: defaultTerms(config) };
+  const ports = { store: new PostgresLedgerStore(pool), clock: systemClock, defaults };
   const funded = Object.entries(plan.expectation.tenants).filter(([, tenant]) => tenant.funded);
   const progress = startProgress({ label: 'crediting', total: funded.length, unit: 'tenants', silent });
   for (const [index, [tenantId, { creditNeeded }]] of funded.entries()) {
-    await bookCredit(ports, {
+    await bookCommand(ports, {
+      kind: 'credit',
       tenantId,
       key: 'demo-opening-credit',
       amountNano: parseAmount(creditNeeded),

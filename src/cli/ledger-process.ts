@@ -9,15 +9,16 @@ import type { Admin, Kafka } from 'kafkajs';
 import type pg from 'pg';
 import type { Redis } from 'ioredis';
 import { ChargeProtocol, type ChunkOutcome } from '../consumers/charge-protocol.js';
-import { RedisQuotaGate } from '../consumers/quota-gate.js';
+import { HoldExpiry } from '../consumers/hold-expiry.js';
 import { StreamPositions } from '../consumers/stream-positions.js';
 import { UsageConsumer } from '../consumers/usage-consumer.js';
-import type { AccountTerms } from '../ledger/account.js';
 import type { StreamSource } from '../ledger/batch.js';
 import { COMMAND_TOPIC } from '../ledger/commands/command-stream.js';
-import { parseAmount } from '../ledger/money.js';
+import { REDRIVE_TOPIC } from '../ledger/dead-letter.js';
+import { PostgresDueHolds } from '../ledger/postgres/due-holds.js';
 import { PostgresLedgerReader } from '../ledger/postgres/postgres-ledger-reader.js';
 import { PostgresLedgerStore } from '../ledger/postgres/postgres-ledger-store.js';
+import { assertPriceBook } from '../ledger/postgres/price-books.js';
 import { QuotaScripts } from '../lua/quota-scripts.js';
 import { sweepInflight } from '../projections/inflight-sweeper.js';
 import { ProjectionWorker } from '../projections/projection-worker.js';
@@ -27,9 +28,17 @@ import type { Config } from '../runtime/config.js';
 import { TollbookError } from '../runtime/errors.js';
 import { createKafka } from '../runtime/kafka.js';
 import type { Logger } from '../runtime/logger.js';
+import { Metrics } from '../runtime/metrics.js';
 import { assertSchemaCurrent } from '../runtime/migrations.js';
 import { createPostgresPool } from '../runtime/postgres.js';
 import { createRedis } from '../runtime/redis.js';
+import { chargingParts } from './charging-parts.js';
+import { measured, serveMetrics, watchStreamLag } from './ledger-metrics.js';
+
+export { defaultTerms } from './charging-parts.js';
+
+/** Streams that are written by commands, whichever process runs them. */
+const COMMANDED_TOPICS: ReadonlySet<string> = new Set([COMMAND_TOPIC, REDRIVE_TOPIC]);
 
 /** How a ledger process is run. */
 export interface LedgerProcessOptions {
@@ -54,8 +63,10 @@ export interface LedgerProcess {
 }
 
 const IDLE_CONNECTIONS = 2;
+/** The sweep for expired holds may wait for a lock: it must not take the connection of a partition. */
+const EXPIRY_CONNECTIONS = 1;
 
-/** Starts a consumer, a projector, or both. Throws SCHEMA_OUT_OF_DATE, TOPIC_MISSING, KAFKA_UNAVAILABLE, POSTGRES_*. */
+/** Starts a consumer, a projector, or both. Throws SCHEMA_OUT_OF_DATE, PRICE_BOOK_UNKNOWN, TOPIC_MISSING, … */
 export async function startLedgerProcess(options: LedgerProcessOptions): Promise<LedgerProcess> {
   const closers: (() => Promise<unknown>)[] = [];
   const stop = async (): Promise<void> => {
@@ -74,9 +85,12 @@ async function assemble(
   closers: (() => Promise<unknown>)[],
 ): Promise<{ projector: Projector }> {
   const { config, logger } = options;
+  const metrics = new Metrics();
+  closers.push(await serveMetrics(metrics, { config, logger }));
   const pool = openPool(options);
   closers.push(() => pool.end());
   await assertSchemaCurrent(pool);
+  if (options.consumes && config.priceBook !== '') await assertPriceBook(pool, config.priceBook, 'TOLLBOOK_PRICE_BOOK');
   const redis = openRedis(config, logger);
   closers.push(() => {
     redis.disconnect();
@@ -86,11 +100,13 @@ async function assemble(
   const reader = new PostgresLedgerReader(pool);
   const projector = new Projector({ reader, scripts, logger, onFatal: options.onFatal });
   if (options.projects) {
-    const worker = projectionWorker(options, { projector, reader, redis, scripts });
+    metrics.watchProjections(() => projector.stats());
+    const worker = projectionWorker(options, { projector, reader, redis, scripts, metrics });
     closers.push(() => worker.stop());
     await worker.start();
   }
-  if (options.consumes) await startConsumer(options, closers, { pool, scripts, reader, projector });
+  if (options.consumes) closers.push(startHoldExpiry(options, { pool, projector }));
+  if (options.consumes) await startConsumer(options, closers, { pool, scripts, reader, projector, metrics });
   return { projector };
 }
 
@@ -99,7 +115,7 @@ function openPool({ config, logger, consumes }: LedgerProcessOptions): pg.Pool {
     url: config.databaseUrl,
     role: config.databaseRole,
     applicationName: consumes ? 'tollbook-consume' : 'tollbook-project',
-    connectionsMax: (consumes ? config.partitionsConcurrent : 0) + IDLE_CONNECTIONS,
+    connectionsMax: (consumes ? config.partitionsConcurrent + EXPIRY_CONNECTIONS : 0) + IDLE_CONNECTIONS,
     onIdleError: (error) => logger.warn({ err: error }, 'PostgreSQL connection lost'),
   });
 }
@@ -114,31 +130,67 @@ interface ProjectionParts {
   readonly reader: PostgresLedgerReader;
   readonly redis: Redis;
   readonly scripts: QuotaScripts;
+  readonly metrics: Metrics;
 }
 
 function projectionWorker(options: LedgerProcessOptions, parts: ProjectionParts): ProjectionWorker {
-  const { projector, reader, redis, scripts } = parts;
+  const { projector, reader, redis, scripts, metrics } = parts;
   const { consumes, config, logger, sweepIntervalMs } = options;
   return new ProjectionWorker({
     projector,
     reader,
     redis,
     logger,
-    follows: (source: StreamSource) => !consumes || source.topic === COMMAND_TOPIC,
-    sweepInflight: () => sweepInflight({ scripts, reader, projector, clock: systemClock, ttlMs: config.inflightTtlMs }),
+    follows: (source: StreamSource) => !consumes || COMMANDED_TOPICS.has(source.topic),
+    sweepInflight: async () => {
+      const ttlMs = config.inflightTtlMs;
+      const swept = await sweepInflight({ scripts, reader, projector, clock: systemClock, ttlMs });
+      metrics.addLeakedHolds(swept.leaked);
+      return swept;
+    },
     sweepIntervalMs,
   });
+}
+
+/** Starts the sweep for holds past their time; returns how to stop it. */
+function startHoldExpiry(
+  { config, logger, projects, onFatal }: LedgerProcessOptions,
+  { pool, projector }: { readonly pool: pg.Pool; readonly projector: Projector },
+): () => Promise<void> {
+  const expiry = new HoldExpiry({
+    store: new PostgresLedgerStore(pool),
+    dueHolds: new PostgresDueHolds(pool),
+    clock: systemClock,
+    logger,
+    intervalMs: config.expiryIntervalMs,
+    wakeProjector: (tenantIds) => {
+      if (projects) projector.mark(tenantIds);
+    },
+    onFatal,
+  });
+  expiry.start();
+  return () => expiry.stop();
 }
 
 async function startConsumer(
   options: LedgerProcessOptions,
   closers: (() => Promise<unknown>)[],
-  parts: { pool: pg.Pool; scripts: QuotaScripts; reader: PostgresLedgerReader; projector: Projector },
+  parts: Omit<ProjectionParts, 'redis'> & { readonly pool: pg.Pool },
 ): Promise<void> {
   const { config, logger } = options;
   const kafka = createKafka({ brokers: config.kafkaBrokers.split(','), clientId: 'tollbook-consume', logger });
   const { admin, clusterId } = await connectAdmin(kafka, [config.topicPending, config.topicCompleted]);
   closers.push(() => admin.disconnect());
+  const { metrics, reader } = parts;
+  watchStreamLag(metrics, { admin, reader, topics: [config.topicPending, config.topicCompleted] });
+  const protocol = new ChargeProtocol({
+    ...chargingParts(config, { scripts: parts.scripts, logger }),
+    store: new PostgresLedgerStore(parts.pool),
+    clusterId,
+    wakeProjector: (advances) => {
+      if (options.projects) parts.projector.markAdvanced(advances);
+    },
+  });
   const consumer = new UsageConsumer({
     kafka,
     groupId: config.consumerGroup,
@@ -146,23 +198,7 @@ async function startConsumer(
       [config.topicPending, 'pending'],
       [config.topicCompleted, 'completed'],
     ]),
-    protocol: new ChargeProtocol({
-      store: new PostgresLedgerStore(parts.pool),
-      gate: new RedisQuotaGate({
-        scripts: parts.scripts,
-        deadlineMs: config.redisDeadlineMs,
-        clock: systemClock,
-        logger,
-      }),
-      clock: systemClock,
-      limits: { eventBytesMax: config.eventBytesMax, eventAgeMaxMs: config.eventAgeMaxMs },
-      defaults: { currency: config.defaultCurrency, terms: defaultTerms(config) },
-      holdTtlMs: config.holdTtlMs,
-      clusterId,
-      wakeProjector: (advances) => {
-        if (options.projects) parts.projector.markAdvanced(advances);
-      },
-    }),
+    protocol: measured(protocol, metrics),
     positions: new StreamPositions({ admin, cursors: parts.reader, clusterId }),
     chunkMessagesMax: config.chunkMessagesMax,
     partitionsConcurrent: config.partitionsConcurrent,
@@ -207,14 +243,4 @@ function kafkaProblem(error: unknown): TollbookError {
   if (error instanceof TollbookError) return error;
   const why = error instanceof Error ? error.message : String(error);
   return new TollbookError('KAFKA_UNAVAILABLE', `Kafka does not answer: ${why}`, { cause: error });
-}
-
-/** The terms of accounts that open by themselves. Throws MONEY_MALFORMED, MONEY_OUT_OF_RANGE. */
-export function defaultTerms(config: Readonly<Config>): AccountTerms {
-  return {
-    creditLimitNano: parseAmount(config.defaultCreditLimit, 'TOLLBOOK_DEFAULT_CREDIT_LIMIT'),
-    dailyQuota: config.defaultDailyQuota ?? null,
-    monthlyQuota: config.defaultMonthlyQuota ?? null,
-    holdPolicy: config.defaultHoldPolicy,
-  };
 }

@@ -9,17 +9,25 @@
 import 'reflect-metadata';
 import { Command, CommanderError } from 'commander';
 import { isTollbookError } from '../runtime/errors.js';
+import { registerAccountCommands } from './account-commands.js';
+import { registerAccountShowCommands } from './account-show-command.js';
 import { registerConsumeCommand } from './consume-command.js';
 import { registerContractCommand } from './contract-command.js';
-import { registerCreditCommand } from './credit-command.js';
 import { registerCursorsCommand } from './cursors-command.js';
+import { registerDeadLettersCommand } from './dead-letters-command.js';
 import { registerDemoCommand } from './demo-command.js';
 import { registerDocsCommand } from './docs-command.js';
+import { registerEntriesCommand } from './entries-command.js';
 import { registerMigrateCommand } from './migrate-command.js';
+import { registerMoneyCommands } from './money-commands.js';
 import { packageVersion } from './package-version.js';
+import { registerPricesCommand } from './prices-command.js';
 import { registerSimulateCommand } from './simulate-command.js';
 import { registerStackCommand } from './stack-command.js';
 import { registerTopicsCommand } from './topics-command.js';
+import { registerTraceCommands } from './trace-commands.js';
+import { registerUnpricedCommand } from './unpriced-command.js';
+import { registerTraceShowCommand } from './trace-show-command.js';
 
 function program(): Command {
   const tollbook = new Command('tollbook')
@@ -34,8 +42,16 @@ function program(): Command {
   registerMigrateCommand(tollbook);
   registerTopicsCommand(tollbook);
   registerConsumeCommand(tollbook);
-  registerCreditCommand(tollbook);
+  registerAccountCommands(tollbook);
+  registerMoneyCommands(tollbook);
+  registerTraceCommands(tollbook);
+  registerPricesCommand(tollbook);
+  registerUnpricedCommand(tollbook);
+  registerAccountShowCommands(tollbook);
+  registerEntriesCommand(tollbook);
+  registerTraceShowCommand(tollbook);
   registerCursorsCommand(tollbook);
+  registerDeadLettersCommand(tollbook);
   registerSimulateCommand(tollbook);
   registerContractCommand(tollbook);
   registerDemoCommand(tollbook);

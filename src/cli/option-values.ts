@@ -1,7 +1,10 @@
 /** Owns: parsing option values of the command line, with errors that say what is allowed. */
 import { InvalidArgumentError } from 'commander';
+import { LABEL_PATTERN } from '../contract/field-rules.js';
+import { hasRealCalendarDay, INSTANT_ALLOWED, isInstant, normalizeInstant } from '../contract/instant.js';
 import { IDENTIFIER, IDENTIFIER_ALLOWED } from '../ledger/identifier.js';
 import { type AmountNano, parseAmount } from '../ledger/money.js';
+import { PRICE_BOOK_NAME, PRICE_BOOK_NAME_ALLOWED } from '../ledger/price-book.js';
 import { TollbookError } from '../runtime/errors.js';
 
 const PRINTABLE = /^[^\p{Cc}\p{Cs}]{1,500}$/u;
@@ -31,6 +34,20 @@ export function identifier(text: string): string {
   return text;
 }
 
+/** Parses the name of a price book. */
+export function bookName(text: string): string {
+  if (!PRICE_BOOK_NAME.test(text)) throw new InvalidArgumentError(`allowed: ${PRICE_BOOK_NAME_ALLOWED}`);
+  return text;
+}
+
+/** Parses the name of a provider or a model. */
+export function labelText(text: string): string {
+  if (!LABEL_PATTERN.test(text)) {
+    throw new InvalidArgumentError('allowed: 1 to 128 of A-Z a-z 0-9 . _ : @ / + - and blank, a letter or digit first');
+  }
+  return text;
+}
+
 /** Parses a currency code. */
 export function currencyCode(text: string): string {
   if (!/^[A-Z]{3,8}$/.test(text)) throw new InvalidArgumentError('allowed: 3 to 8 capital letters, such as USD');
@@ -46,11 +63,44 @@ export function plainText(text: string): string {
 
 /** Parses a positive amount of currency units, such as 12.50. */
 export function positiveAmount(text: string): AmountNano {
+  const amount = amountValue(text);
+  if (amount > 0n) return amount;
+  throw new InvalidArgumentError('allowed: more than zero');
+}
+
+/** Parses an amount of currency units that is not negative, such as 0 or 12.50. */
+export function unsignedAmount(text: string): AmountNano {
+  const amount = amountValue(text);
+  if (amount >= 0n) return amount;
+  throw new InvalidArgumentError('allowed: zero or more');
+}
+
+/** Parses a signed amount of currency units that is not zero, such as -3.25. */
+export function signedAmount(text: string): AmountNano {
+  const amount = amountValue(text);
+  if (amount !== 0n) return amount;
+  throw new InvalidArgumentError('allowed: an amount that is not zero');
+}
+
+/** Parses any amount of currency units. */
+export function amountValue(text: string): AmountNano {
   try {
-    const amount = parseAmount(text, 'amount');
-    if (amount > 0n) return amount;
+    return parseAmount(text, 'amount');
   } catch (error) {
     throw new InvalidArgumentError(error instanceof TollbookError ? error.message : String(error));
   }
-  throw new InvalidArgumentError('allowed: more than zero');
+}
+
+/** Parses a quota of requests: a count, or `unlimited`. It stays a word here: commander takes null for a missing value. */
+export function quotaValue(text: string): number | 'unlimited' {
+  if (text === 'unlimited') return text;
+  const quota = Number(text);
+  if (/^\d+$/.test(text) && Number.isSafeInteger(quota)) return quota;
+  throw new InvalidArgumentError('allowed: a whole number of requests from 0, or unlimited');
+}
+
+/** Parses an RFC 3339 time with an offset; the result is UTC with milliseconds, finer decimals cut off. */
+export function instantValue(text: string): string {
+  if (isInstant(text) && hasRealCalendarDay(text)) return normalizeInstant(text);
+  throw new InvalidArgumentError(`allowed: ${INSTANT_ALLOWED}`);
 }

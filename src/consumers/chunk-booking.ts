@@ -4,7 +4,7 @@
  * Invariants: pure; an intent is granted only where Redis (if it answered) and the locked account both grant it, so the
  * ledger is right even when Redis has lost something; entries are ordered by (kafka offset, seq).
  */
-import type { Account } from '../ledger/account.js';
+import type { Account, HoldPolicy } from '../ledger/account.js';
 import type { BatchContent } from '../ledger/append-sealed.js';
 import type { StreamSource } from '../ledger/batch.js';
 import { bookIntent, bookOpening } from '../ledger/charge.js';
@@ -23,8 +23,8 @@ export interface BookingInput {
   readonly accounts: ReadonlyMap<string, Account>;
   /** What Redis refused; an entry that it granted, or was not asked about, is absent. */
   readonly refusals: ReadonlyMap<PlannedEntry, QuotaRefusal>;
-  /** When the holds opened by this chunk expire (ISO 8601 UTC). */
-  readonly holdExpiresAt: string;
+  /** When the holds opened by this chunk expire (ISO 8601 UTC), by the hold policy they are taken under. */
+  readonly holdExpiresAt: Readonly<Record<HoldPolicy, string>>;
 }
 
 /** Books a planned chunk: one pass, in order. */
@@ -149,7 +149,8 @@ class ChunkBook {
     if (entry.status !== 'PENDING') return;
     const amountNano = (entry.heldAfterNano - entry.heldBeforeNano) as OpenHold['amountNano'];
     const { countedOn } = entry;
-    this.#holdsOpened.push({ tenantId, traceId, amountNano, countedOn, expiresAt: this.#input.holdExpiresAt });
+    const expiresAt = this.#input.holdExpiresAt[this.#account(tenantId).holdPolicy];
+    this.#holdsOpened.push({ tenantId, traceId, amountNano, countedOn, expiresAt });
   }
 
   #account(tenantId: string): Account {

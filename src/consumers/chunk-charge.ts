@@ -3,18 +3,26 @@
  * decoded messages and a locked cursor to a sealed batch. A redrive of dead letters runs the very same steps.
  * Does not own: where the messages come from, the cursor, nor the commit.
  */
-import type { AccountTerms } from '../ledger/account.js';
+import type { AccountTerms, HoldPolicy } from '../ledger/account.js';
 import { appendSealed, type BatchContent } from '../ledger/append-sealed.js';
 import type { SealedBatch } from '../ledger/batch.js';
 import type { LedgerEntry } from '../ledger/entry.js';
 import type { LedgerAdvance } from '../ledger/ledger-reader.js';
 import { type Cursor, distinctTraces, type LedgerTransaction, type TraceKey } from '../ledger/ledger-store.js';
-import { completedUsage, unpricedMeters } from '../ledger/pricing.js';
+import { spanOf } from '../ledger/price-book.js';
+import type { EstimateLimits } from '../ledger/pricing.js';
 import { dayOf } from '../ledger/trace.js';
 import type { Clock } from '../runtime/clock.js';
 import { bookChunk } from './chunk-booking.js';
-import { type ChunkKnowledge, type ChunkOpening, planChunk, type PlannedItem } from './chunk-plan.js';
-import type { BillableEvent, IntakeItem } from './intake.js';
+import {
+  type ChunkKnowledge,
+  type ChunkOpening,
+  type ChunkPriceBook,
+  isUnpriced,
+  planChunk,
+  type PlannedItem,
+} from './chunk-plan.js';
+import type { BillableEvent, IntakeItem, UnquotedEvent } from './intake.js';
 import type { QuotaGate } from './quota-gate.js';
 
 /** What charging works with. */
@@ -22,7 +30,11 @@ export interface ChargePorts {
   readonly gate: QuotaGate;
   readonly clock: Clock;
   readonly defaults: { readonly currency: string; readonly terms: AccountTerms };
-  readonly holdTtlMs: number;
+  /** How long a hold stays open without a completion, by the hold policy it was taken under. */
+  readonly holdTtlMs: Readonly<Record<HoldPolicy, number>>;
+  readonly estimates: EstimateLimits;
+  /** The price book that prices events without pricing; undefined: they are skipped. */
+  readonly priceBook?: string | undefined;
 }
 
 /** Decoded messages of one source, in order, none of them charged before; the cursor is locked. */
@@ -36,6 +48,8 @@ export interface ChargeItems {
 export interface ChargedItems {
   readonly batch: SealedBatch;
   readonly content: BatchContent;
+  /** What each item came to, in order, and the opening before the item that caused it. */
+  readonly planned: readonly PlannedItem[];
 }
 
 /** How far a batch moves the ledger of each tenant. */
@@ -59,7 +73,7 @@ export async function chargeItems(
   { cursor, items, nextOffset }: ChargeItems,
 ): Promise<ChargedItems> {
   const knowledge = await lockAndRead(ports, transaction, items);
-  const planned = planChunk(items, knowledge);
+  const planned = planChunk(items, knowledge, ports.estimates);
   return bookPlanned(ports, transaction, { planned, knowledge, cursor, nextOffset });
 }
 
@@ -83,47 +97,73 @@ async function bookPlanned(
     planned,
     accounts: knowledge.accounts,
     refusals,
-    holdExpiresAt: new Date(sealedAtMs + holdTtlMs).toISOString(),
+    holdExpiresAt: {
+      estimate: new Date(sealedAtMs + holdTtlMs.estimate).toISOString(),
+      none: new Date(sealedAtMs + holdTtlMs.none).toISOString(),
+    },
   });
-  return { batch: await appendSealed(transaction, content, { cursor, nextOffset, sealedAtMs }), content };
+  const batch = await appendSealed(transaction, content, { cursor, nextOffset, sealedAtMs });
+  return { batch, content, planned };
 }
 
 /** Steps 3 and 4, up to the decision: accounts locked, then everything read. */
 async function lockAndRead(
-  { defaults }: ChargePorts,
+  { defaults, priceBook }: ChargePorts,
   transaction: LedgerTransaction,
   items: readonly IntakeItem[],
 ): Promise<ChunkKnowledge> {
-  const billable = items.filter((item): item is BillableEvent => item.kind === 'billable');
-  if (billable.length === 0) return { accounts: new Map(), traces: new Map(), parked: new Set(), openings: new Map() };
-  const wanted = openingsFor(defaults, billable);
+  const chargeable = items.filter(
+    (item): item is Chargeable => item.kind === 'billable' || (item.kind === 'unquoted' && priceBook !== undefined),
+  );
+  if (chargeable.length === 0) return NOTHING_KNOWN;
+  const wanted = openingsFor(defaults, chargeable);
   const opened = await transaction.ensureAccounts([...wanted.values()]);
   const openings = new Map([...wanted].filter(([tenantId]) => opened.has(tenantId)));
-  const accounts = await transaction.lockAccounts([...new Set(billable.map(({ tenantId }) => tenantId))]);
-  const traces = await transaction.readTraces(tracesOf(billable));
-  const parked = await transaction.readUnpriced(tracesOf(billable.filter(isUnpriced)));
-  return { accounts, traces, parked, openings };
+  const accounts = await transaction.lockAccounts([...new Set(chargeable.map(({ tenantId }) => tenantId))]);
+  const traces = await transaction.readTraces(tracesOf(chargeable));
+  const parked = await transaction.readUnpriced(tracesOf(chargeable.filter(mayBeParked)));
+  return { accounts, traces, parked, openings, priceBook: await readPriceBook(transaction, chargeable, priceBook) };
 }
 
-/** The account each tenant gets if it has none: opened by its first event in the default currency. */
+type Chargeable = BillableEvent | UnquotedEvent;
+
+const NOTHING_KNOWN: ChunkKnowledge = {
+  accounts: new Map(),
+  traces: new Map(),
+  parked: new Set(),
+  openings: new Map(),
+};
+
+/** The account each tenant gets if it has none: opened by its first event in the default currency, or without one. */
 function openingsFor(
   { currency, terms }: ChargePorts['defaults'],
-  billable: readonly BillableEvent[],
+  chargeable: readonly Chargeable[],
 ): Map<string, ChunkOpening> {
   const openings = new Map<string, ChunkOpening>();
-  for (const openedBy of billable) {
-    const { tenantId, pricing, event } = openedBy;
-    if (openings.has(tenantId) || pricing.currency !== currency) continue;
+  for (const openedBy of chargeable) {
+    const { tenantId, event } = openedBy;
+    if (openings.has(tenantId) || (event.pricing?.currency ?? currency) !== currency) continue;
     openings.set(tenantId, { tenantId, currency, terms, day: dayOf(event.occurredAt), openedBy });
   }
   return openings;
 }
 
-function tracesOf(billable: readonly BillableEvent[]): TraceKey[] {
-  return distinctTraces(billable.map(({ tenantId, event }) => ({ tenantId, traceId: event.traceId })));
+function tracesOf(chargeable: readonly Chargeable[]): TraceKey[] {
+  return distinctTraces(chargeable.map(({ tenantId, event }) => ({ tenantId, traceId: event.traceId })));
 }
 
 /** Only completions with a price missing or zero are looked up among the parked. */
-function isUnpriced({ event, pricing }: BillableEvent): boolean {
-  return event.kind === 'completed' && unpricedMeters(completedUsage(event, pricing)).length > 0;
+function mayBeParked(item: Chargeable): boolean {
+  return item.kind === 'unquoted' ? item.event.kind === 'completed' : isUnpriced(item);
+}
+
+/** The prices that the chunk's events without pricing need: one statement, and only when there is such an event. */
+async function readPriceBook(
+  transaction: LedgerTransaction,
+  chargeable: readonly Chargeable[],
+  name: string | undefined,
+): Promise<ChunkPriceBook | undefined> {
+  const span = spanOf(chargeable.flatMap(({ kind, event }) => (kind === 'unquoted' ? [event] : [])));
+  if (name === undefined || span === undefined) return undefined;
+  return { name, versions: await transaction.readPricedVersions(name, span) };
 }

@@ -1,6 +1,6 @@
 /**
  * Owns: step 4 of the charge protocol: what every message of a chunk wants, given the accounts and traces it touches.
- * Does not own: whether what it wants is granted (steps 5 and 6).
+ * Does not own: whether what it wants is granted (steps 5 and 6), nor which price a book has (ledger/price-book.ts).
  * Invariants: pure; order is kept; a later event of the same trace in the chunk sees what the earlier one will leave,
  * which is the same whether that one is granted or refused; only a repeated pending event is then counted as a duplicate
  * rather than as superseded.
@@ -8,12 +8,14 @@
 import type { Account } from '../ledger/account.js';
 import type { DeadLetter } from '../ledger/dead-letter.js';
 import { type AccountOpening, type SkippedEvent, traceKey, type UnpricedUsage } from '../ledger/ledger-store.js';
+import { pinnedPricing, type PricedVersion, quoteFrom } from '../ledger/price-book.js';
+import { completedUsage, type EstimateLimits, unpricedMeters } from '../ledger/pricing.js';
 import { type Decision, decide, type EntryIntent, NO_TRACE, stateAfter, type TraceState } from '../ledger/trace.js';
-import { unreachable } from '../runtime/errors.js';
-import { type BillableEvent, deadLetter, type IntakeItem, NOT_BILLABLE } from './intake.js';
+import { invariant, unreachable } from '../runtime/errors.js';
+import { type BillableEvent, deadLetter, type IntakeItem, NOT_BILLABLE, type UnquotedEvent } from './intake.js';
 
 /** An account that the chunk opens, and the event that opens it. */
-export type ChunkOpening = AccountOpening & { readonly openedBy: BillableEvent };
+export type ChunkOpening = AccountOpening & { readonly openedBy: BillableEvent | UnquotedEvent };
 
 /** A message that wants an entry. */
 export interface PlannedEntry {
@@ -38,23 +40,35 @@ export interface ChunkKnowledge {
   readonly parked: ReadonlySet<string>;
   /** The accounts this chunk has just opened, by tenant. */
   readonly openings: ReadonlyMap<string, ChunkOpening>;
+  /** What prices the events without pricing; absent when no price book is configured, and they are skipped. */
+  readonly priceBook?: ChunkPriceBook | undefined;
+}
+
+/** The configured price book, as far as the events of a chunk need it. */
+export interface ChunkPriceBook {
+  readonly name: string;
+  readonly versions: readonly PricedVersion[];
 }
 
 /** Plans a chunk: one planned item per message, in order, and one more per opened account. */
-export function planChunk(items: readonly IntakeItem[], knowledge: ChunkKnowledge): PlannedItem[] {
-  const { accounts, openings } = knowledge;
-  const chunk = { accounts, traces: new Map(knowledge.traces), parked: new Set(knowledge.parked) };
+export function planChunk(
+  items: readonly IntakeItem[],
+  knowledge: ChunkKnowledge,
+  estimates: EstimateLimits,
+): PlannedItem[] {
+  const { accounts, openings, priceBook } = knowledge;
+  const [traces, parked] = [new Map(knowledge.traces), new Set(knowledge.parked)];
+  const chunk = { accounts, estimates, traces, parked, priceBook };
   const planned: PlannedItem[] = [];
   for (const item of items) {
-    if (item.kind === 'billable') {
+    if (item.kind === 'deadLetter') {
+      planned.push(item);
+    } else if (item.kind === 'skipped') {
+      planned.push(asSkipped(item, item.reason));
+    } else {
       const opening = openings.get(item.tenantId);
       if (opening?.openedBy === item) planned.push({ kind: 'opening', opening });
-      planned.push(planBillable(item, chunk));
-    } else if (item.kind === 'skipped') {
-      const { message, event, reason } = item;
-      planned.push({ kind: 'skipped', skipped: { kafkaOffset: message.kafkaOffset, event, reason } });
-    } else {
-      planned.push(item);
+      planned.push(item.kind === 'billable' ? planBillable(item, chunk) : planUnquoted(item, chunk));
     }
   }
   return planned;
@@ -62,8 +76,26 @@ export function planChunk(items: readonly IntakeItem[], knowledge: ChunkKnowledg
 
 interface ChunkState {
   readonly accounts: ReadonlyMap<string, Account>;
+  readonly estimates: EstimateLimits;
   readonly traces: Map<string, TraceState>;
   readonly parked: Set<string>;
+  readonly priceBook: ChunkPriceBook | undefined;
+}
+
+/**
+ * Plans an event without pricing at what the price book says; once its trace is charged, at the prices of that charge, so
+ * that a second delivery is a duplicate whatever the book has become. What the book does not have, or has in another
+ * currency, is a price that is missing.
+ */
+function planUnquoted(item: UnquotedEvent, chunk: ChunkState): PlannedItem {
+  const { event, message, tenantId } = item;
+  if (chunk.priceBook === undefined) return asSkipped(item, NOT_BILLABLE);
+  const currency = chunk.accounts.get(tenantId)?.currency;
+  invariant(currency !== undefined, 'every event that a price book may price has a locked account', { tenantId });
+  const state = chunk.traces.get(traceKey({ tenantId, traceId: event.traceId })) ?? NO_TRACE;
+  const quote = 'content' in state ? pinnedPricing(state.content) : quoteFrom(chunk.priceBook.versions, event);
+  const pricing = quote?.currency === currency ? quote : { currency };
+  return planBillable({ kind: 'billable', message, event, tenantId, pricing }, chunk);
 }
 
 function planBillable(item: BillableEvent, chunk: ChunkState): PlannedItem {
@@ -76,15 +108,22 @@ function planBillable(item: BillableEvent, chunk: ChunkState): PlannedItem {
   }
   const key = traceKey({ tenantId: item.tenantId, traceId: item.event.traceId });
   const state = chunk.traces.get(key) ?? NO_TRACE;
-  const decision = decide(state, item.event, { pricing: item.pricing, holdPolicy: account.holdPolicy });
+  const { pricing } = item;
+  const { holdPolicy } = account;
+  const decision = decide(state, item.event, { pricing, holdPolicy, estimates: chunk.estimates });
   if (decision.kind === 'entry') chunk.traces.set(key, stateAfter(decision.intent));
-  return plannedOf(item, decision, { key, parked: chunk.parked });
+  return plannedOf(item, decision, { key, parked: chunk.parked, priceBook: chunk.priceBook });
+}
+
+/** Tells whether a completion was used without a price, or with a price of zero. */
+export function isUnpriced({ event, pricing }: Pick<BillableEvent, 'event' | 'pricing'>): boolean {
+  return event.kind === 'completed' && unpricedMeters(completedUsage(event, pricing)).length > 0;
 }
 
 function plannedOf(
   item: BillableEvent,
   decision: Decision,
-  { key, parked }: { key: string; parked: Set<string> },
+  { key, parked, priceBook }: Pick<ChunkState, 'parked' | 'priceBook'> & { readonly key: string },
 ): PlannedItem {
   const { event, message, tenantId } = item;
   switch (decision.kind) {
@@ -94,6 +133,8 @@ function plannedOf(
     case 'superseded':
       return decision;
     case 'conflict': {
+      // It was parked, and has been priced by hand since: the charge it differs from is its own.
+      if (parked.has(key) && isUnpriced(item)) return { kind: 'duplicate' };
       const fields = decision.fields.join(', ');
       return asDeadLetter(
         item,
@@ -109,8 +150,12 @@ function plannedOf(
       );
     case 'unpriced':
       if (event.kind === 'pending') {
-        const reason = `${NOT_BILLABLE}: estimate without a price for ${decision.meters.join(', ')}`;
-        return { kind: 'skipped', skipped: { kafkaOffset: message.kafkaOffset, event, reason } };
+        const { provider, model } = event;
+        const asked =
+          event.pricing === undefined && priceBook !== undefined
+            ? `; price book ${priceBook.name} has none for ${model} of ${provider}`
+            : '';
+        return asSkipped(item, `${NOT_BILLABLE}: estimate without a price for ${decision.meters.join(', ')}${asked}`);
       }
       if (parked.has(key)) return { kind: 'duplicate' };
       parked.add(key);
@@ -121,6 +166,10 @@ function plannedOf(
     default:
       return unreachable(decision);
   }
+}
+
+function asSkipped({ message, event }: Pick<BillableEvent, 'message' | 'event'>, reason: string): PlannedItem {
+  return { kind: 'skipped', skipped: { kafkaOffset: message.kafkaOffset, event, reason } };
 }
 
 function asDeadLetter(item: BillableEvent, reason: DeadLetter['reason'], detail: string): PlannedItem {

@@ -24,9 +24,18 @@ export interface BillableEvent {
   readonly pricing: EventPricing;
 }
 
+/** A billable event that carries no pricing: a price book may have one for it. */
+export interface UnquotedEvent {
+  readonly kind: 'unquoted';
+  readonly message: ChunkMessage;
+  readonly event: UsageEvent;
+  readonly tenantId: string;
+}
+
 /** What a message is before the ledger is asked. */
 export type IntakeItem =
   | BillableEvent
+  | UnquotedEvent
   | { readonly kind: 'skipped'; readonly message: ChunkMessage; readonly event: UsageEvent; readonly reason: string }
   | { readonly kind: 'deadLetter'; readonly letter: DeadLetter };
 
@@ -53,10 +62,12 @@ export function intake(message: ChunkMessage, kind: UsageKind, bounds: IntakeLim
   const { event } = decoded;
   const outOfTime = timeProblem(event, bounds);
   if (outOfTime !== undefined) return refused(message, outOfTime.reason, outOfTime.detail, event);
-  if (event.tenantId === undefined || event.pricing === undefined || isDeclaredUnbillable(event)) {
+  const { tenantId, pricing } = event;
+  if (tenantId === undefined || isDeclaredUnbillable(event)) {
     return { kind: 'skipped', message, event, reason: NOT_BILLABLE };
   }
-  return { kind: 'billable', message, event, tenantId: event.tenantId, pricing: event.pricing };
+  if (pricing === undefined) return { kind: 'unquoted', message, event, tenantId };
+  return { kind: 'billable', message, event, tenantId, pricing };
 }
 
 function isDeclaredUnbillable(event: UsageEvent): boolean {

@@ -21,7 +21,7 @@ export interface UsageConsumerOptions {
   readonly groupId: string;
   /** Topic name → which event it carries. */
   readonly topics: ReadonlyMap<string, UsageKind>;
-  readonly protocol: ChargeProtocol;
+  readonly protocol: Pick<ChargeProtocol, 'charge'>;
   readonly positions: StreamPositions;
   readonly chunkMessagesMax: number;
   readonly partitionsConcurrent: number;

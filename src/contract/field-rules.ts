@@ -36,7 +36,8 @@ export interface FieldText {
 /** The names of the rules that class-validator does not know; their JSON Schema keywords are given here in full. */
 export const CUSTOM_RULES = ['instant', 'meterMap'] as const;
 
-const LABEL_PATTERN = /^[A-Za-z0-9][A-Za-z0-9._:@/+ -]{0,127}$/u;
+/** What the name of a provider or a model looks like. */
+export const LABEL_PATTERN = /^[A-Za-z0-9][A-Za-z0-9._:@/+ -]{0,127}$/u;
 const REASON_PATTERN = /^[^\u0000-\u001f\u007f-\u009f\ud800-\udfff]{1,200}$/u; // eslint-disable-line no-control-regex
 const CURRENCY_PATTERN = /^[A-Z]{3,8}$/u;
 const QUANTITY_ALLOWED = `an integer from 0 to ${QUANTITY_MAX}`;

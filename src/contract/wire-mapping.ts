@@ -8,7 +8,7 @@ import type { EventPricing, UsageCompleted, UsagePending } from '../ledger/event
 import { normalizeInstant } from './instant.js';
 import type { UsageCompletedDto } from './usage-completed-dto.js';
 import type { PricingDto, UsageIdentityDto } from './usage-identity-dto.js';
-import { INPUT_TOKENS_DEFAULT, MAX_OUTPUT_TOKENS_DEFAULT } from './usage-pending-dto.js';
+import { INPUT_TOKENS_DEFAULT } from './usage-pending-dto.js';
 import type { UsagePendingDto } from './usage-pending-dto.js';
 
 type Draft<T> = { -readonly [Field in keyof T]: T[Field] };
@@ -39,6 +39,13 @@ function fillOptional(event: Draft<Pick<UsagePending, OptionalIdentity>>, wire: 
   }
 }
 
+/** A missing bound on the output stays absent: the default of the contract may be configured otherwise. */
+function estimateOf({ estimate }: UsagePendingDto): UsagePending['estimate'] {
+  const inputTokens = (estimate.input_tokens ?? INPUT_TOKENS_DEFAULT) + 0;
+  if (estimate.max_output_tokens === undefined) return { inputTokens };
+  return { inputTokens, maxOutputTokens: estimate.max_output_tokens + 0 };
+}
+
 /** Maps a valid `usage.pending` of the wire to the decoded event. */
 export function toPending(wire: UsagePendingDto): UsagePending {
   const event: Draft<UsagePending> = {
@@ -49,10 +56,7 @@ export function toPending(wire: UsagePendingDto): UsagePending {
     provider: wire.provider,
     model: wire.model,
     stream: wire.stream,
-    estimate: {
-      inputTokens: (wire.estimate.input_tokens ?? INPUT_TOKENS_DEFAULT) + 0,
-      maxOutputTokens: (wire.estimate.max_output_tokens ?? MAX_OUTPUT_TOKENS_DEFAULT) + 0,
-    },
+    estimate: estimateOf(wire),
   };
   fillOptional(event, wire);
   return event;

@@ -22,29 +22,19 @@ export async function appendSealed(
   { cursor, nextOffset, sealedAtMs }: { cursor: Cursor; nextOffset: bigint; sealedAtMs: number },
 ): Promise<SealedBatch> {
   const batchId = await transaction.drawBatchId();
-  const entries = content.entries.map(hashed);
+  const { counts, entries: unhashed, ...written } = content;
+  const entries = unhashed.map(hashed);
   const batch = seal({
     source: cursor.source,
     batchNo: cursor.batchNo + 1,
     batchId,
     firstOffset: cursor.nextOffset,
     nextOffset,
-    counts: content.counts,
+    counts,
     merkleRoot: merkleRoot(entries.map(({ hashHex }) => hashHex)),
     prevHash: cursor.head,
     sealedAt: new Date(sealedAtMs).toISOString(),
   });
-  const { accounts, holdsOpened, holdsClosed, deadLetters, skipped, unpriced } = content;
-  await transaction.append({
-    batch,
-    cursorBefore: cursor,
-    entries,
-    accounts,
-    holdsOpened,
-    holdsClosed,
-    deadLetters,
-    skipped,
-    unpriced,
-  });
+  await transaction.append({ ...written, batch, cursorBefore: cursor, entries });
   return batch;
 }

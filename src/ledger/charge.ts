@@ -9,7 +9,7 @@ import { type Account, type AccountTerms, evolve, type RecordedTerms } from './a
 import { type EntrySource, type LedgerEntry, NO_USAGE } from './entry.js';
 import { type AmountNano, formatAmount, isAmountInRange, ZERO } from './money.js';
 import type { QuotaRefusal } from './quota-rule.js';
-import type { EntryIntent } from './trace.js';
+import type { EntryIntent, EntryShape } from './trace.js';
 
 /** An entry and the account after it. */
 export interface Booked {
@@ -22,6 +22,8 @@ export interface EntryOrigin {
   readonly traceId: string;
   readonly source: EntrySource;
   readonly occurredAt: string;
+  /** The entry that this one follows from, where it is not the message alone. */
+  readonly referenceSeq?: number;
 }
 
 /** The trace id of the entry that opens an account; no usage event and no command can have it. */
@@ -56,8 +58,8 @@ export function bookIntent(
     requests: shape.requests,
     countedOn: shape.countedOn,
     description: refusal === undefined ? shape.description : refusal.code,
-    detail: refusal === undefined ? null : refusalDetail(refusal),
-    referenceSeq: null,
+    detail: refusal === undefined ? null : refusalDetail(refusal, shape),
+    referenceSeq: origin.referenceSeq ?? null,
     actor: null,
     source: origin.source,
     occurredAt: origin.occurredAt,
@@ -102,7 +104,13 @@ export function recordedTerms(terms: AccountTerms): RecordedTerms {
   };
 }
 
-function refusalDetail(refusal: QuotaRefusal): Readonly<Record<string, string>> {
+/** The figures of a refusal; a late charge that is refused stays recognisable as late. */
+function refusalDetail(refusal: QuotaRefusal, { description }: EntryShape): Readonly<Record<string, string>> {
+  const figures = refusalFigures(refusal);
+  return description === null ? figures : { ...figures, charge: description };
+}
+
+function refusalFigures(refusal: QuotaRefusal): Readonly<Record<string, string>> {
   switch (refusal.code) {
     case 'INSUFFICIENT_BALANCE':
       return {

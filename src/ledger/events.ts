@@ -44,7 +44,11 @@ interface UsageIdentity {
 /** A request was admitted and may cost up to its estimate. */
 export interface UsagePending extends UsageIdentity {
   readonly kind: 'pending';
-  readonly estimate: { readonly inputTokens: number; readonly maxOutputTokens: number };
+  readonly estimate: {
+    readonly inputTokens: number;
+    /** Absent when the gateway names no bound: the ledger then holds for its configured default. */
+    readonly maxOutputTokens?: number;
+  };
 }
 
 /** A request has ended and used exactly this much. */

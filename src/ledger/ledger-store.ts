@@ -6,10 +6,12 @@
  */
 import type { Account, AccountTerms } from './account.js';
 import type { SealedBatch, StreamSource } from './batch.js';
+import type { CommandRecord, RecordedCommand } from './commands/command-content.js';
 import type { DeadLetter } from './dead-letter.js';
-import type { EntryType, HashedEntry } from './entry.js';
-import type { UsageEvent } from './events.js';
+import type { HashedEntry, LedgerEntry } from './entry.js';
+import type { UsageCompleted, UsageEvent } from './events.js';
 import type { AmountNano } from './money.js';
+import type { PricedVersion, PriceSpan } from './price-book.js';
 import type { TraceState } from './trace.js';
 
 /** How far a source has been charged; the row is lock, fence and position at once. */
@@ -71,16 +73,20 @@ export interface LedgerAppend {
   readonly deadLetters: readonly DeadLetter[];
   readonly skipped: readonly SkippedEvent[];
   readonly unpriced: readonly UnpricedUsage[];
+  /** The commands that became an entry of this batch. */
+  readonly commands?: readonly CommandRecord[];
 }
 
-/** A command as its entry recorded it. */
-export interface RecordedCommand {
+/** An idempotency key of one tenant. */
+export interface CommandKey {
+  readonly tenantId: string;
+  readonly key: string;
+}
+
+/** One entry of one tenant. */
+export interface EntryKey {
+  readonly tenantId: string;
   readonly seq: number;
-  readonly type: EntryType;
-  readonly amountNano: AmountNano;
-  readonly currency: string;
-  readonly reason: string | null;
-  readonly balanceAfterNano: AmountNano;
 }
 
 /** The ledger inside one database transaction. Order: lockCursor, ensureAccounts, lockAccounts, reads, append. */
@@ -97,8 +103,18 @@ export interface LedgerTransaction {
   readTraces(traces: readonly TraceKey[]): Promise<Map<string, TraceState>>;
   /** Returns those of the traces that are parked as unpriced. Keys as `traceKey` writes them. */
   readUnpriced(traces: readonly TraceKey[]): Promise<ReadonlySet<string>>;
-  /** Returns the entry that a command left, or undefined when its key is new. */
-  readCommand(command: TraceKey): Promise<RecordedCommand | undefined>;
+  /** Reads the completion of a trace that is parked as unpriced, priced since or not; undefined when none is. */
+  readParked(trace: TraceKey): Promise<UsageCompleted | undefined>;
+  /** Reads the versions of a price book that are in force within a span, with the prices of the span's models. */
+  readPricedVersions(book: string, span: PriceSpan): Promise<PricedVersion[]>;
+  /** Returns the command that a key was used for, with its entry; undefined when the key is new. */
+  readCommand(key: CommandKey): Promise<RecordedCommand | undefined>;
+  /** Reads one entry; undefined when there is none. */
+  readEntry(key: EntryKey): Promise<LedgerEntry | undefined>;
+  /** Reads every entry of a trace, in the order of their seq. */
+  readTraceEntries(trace: TraceKey): Promise<LedgerEntry[]>;
+  /** Sums what refunds have put back of an entry. */
+  readRefunded(key: EntryKey): Promise<AmountNano>;
   /** Draws a batch id; call it while the account locks are held. */
   drawBatchId(): Promise<number>;
   /** Writes a sealed batch. Throws FENCED when the cursor is no longer where it was read. */

@@ -90,11 +90,30 @@ export function meterPrice({ meters }: EventPricing, meter: string): string | un
   return meters !== undefined && Object.hasOwn(meters, meter) ? meters[meter] : undefined;
 }
 
-/** The metered usage a hold is estimated from: the input tokens and the most output tokens the request may produce. */
-export function estimatedUsage(event: UsagePending, pricing: EventPricing): MeteredUsage[] {
+/** How many output tokens a hold is taken for: where the event names none, and at most (null: whatever it names). */
+export interface EstimateLimits {
+  readonly outputTokensDefault: number;
+  readonly outputTokensMax: number | null;
+}
+
+/** The tokens that a hold is priced with, and that its entry records. */
+export interface Estimate {
+  readonly inputTokens: number;
+  readonly outputTokens: number;
+}
+
+/** What a pending event may come to: its own bound on the output or the default, and never more than the cap. */
+export function estimateOf({ estimate }: UsagePending, limits: EstimateLimits): Estimate {
+  const wanted = estimate.maxOutputTokens ?? limits.outputTokensDefault;
+  const outputTokens = limits.outputTokensMax === null ? wanted : Math.min(wanted, limits.outputTokensMax);
+  return { inputTokens: estimate.inputTokens, outputTokens };
+}
+
+/** The metered usage a hold is priced with: the input tokens and the most output tokens the request may produce. */
+export function estimatedUsage({ inputTokens, outputTokens }: Estimate, pricing: EventPricing): MeteredUsage[] {
   return [
-    { meter: 'input_tokens', quantity: event.estimate.inputTokens, pricePer1k: pricing.inputPer1k },
-    { meter: 'output_tokens', quantity: event.estimate.maxOutputTokens, pricePer1k: pricing.outputPer1k },
+    { meter: 'input_tokens', quantity: inputTokens, pricePer1k: pricing.inputPer1k },
+    { meter: 'output_tokens', quantity: outputTokens, pricePer1k: pricing.outputPer1k },
   ];
 }
 

@@ -1,6 +1,7 @@
 /**
  * Owns: the life of a trace: what one usage event wants, given what the ledger already says about its trace.
- * Does not own: whether the wanted delta is granted (quota-rule.ts), nor the entry it becomes (charge.ts).
+ * Does not own: whether the wanted delta is granted (quota-rule.ts), the entry it becomes (charge.ts), nor what a hold
+ * comes to when its time is over (expiry.ts: the last column).
  * Invariants: pure; at most one PENDING and one terminal charge per trace; a PENDING entry never changes the balance;
  * a request counts once: at its hold if there is one, else at its charge.
  *
@@ -13,8 +14,9 @@
 import type { HoldPolicy } from './account.js';
 import type { EntryStatus, EntryUsage } from './entry.js';
 import type { EventPricing, UsageCompleted, UsageEvent, UsagePending } from './events.js';
+import { releaseIntent } from './hold-release.js';
 import { type AmountNano, ZERO } from './money.js';
-import { completedUsage, costOf, estimatedUsage } from './pricing.js';
+import { completedUsage, costOf, estimatedUsage, estimateOf, type EstimateLimits } from './pricing.js';
 import type { QuotaDelta } from './quota-rule.js';
 import { type ChargeContent, differingFields, isWithoutUsage, usageOf } from './trace-content.js';
 
@@ -45,6 +47,7 @@ export interface EntryShape {
   readonly heldDeltaNano: bigint;
   readonly requests: -1 | 0 | 1;
   readonly countedOn: string | null;
+  /** Of a refused entry it becomes part of the detail, since the code of the refusal describes it. */
   readonly description: string | null;
 }
 
@@ -77,23 +80,27 @@ export function dayOf(occurredAt: string): string {
   return occurredAt.slice(0, 10);
 }
 
-/** Decides what a billable event wants. `pricing` is the event's own; the trace is that of the event. */
-export function decide(
-  state: TraceState,
-  event: UsageEvent,
-  terms: { pricing: EventPricing; holdPolicy: HoldPolicy },
-): Decision {
+/** What an event is decided by, besides its trace: its price, and how its tenant's estimates are held. */
+export interface DecisionTerms {
+  readonly pricing: EventPricing;
+  readonly holdPolicy: HoldPolicy;
+  readonly estimates: EstimateLimits;
+}
+
+/** Decides what a billable event wants; the trace is that of the event. */
+export function decide(state: TraceState, event: UsageEvent, terms: DecisionTerms): Decision {
   return event.kind === 'pending' ? decidePending(state, event, terms) : decideCompleted(state, event, terms.pricing);
 }
 
 function decidePending(
   state: TraceState,
   event: UsagePending,
-  { pricing, holdPolicy }: { pricing: EventPricing; holdPolicy: HoldPolicy },
+  { pricing, holdPolicy, estimates }: DecisionTerms,
 ): Decision {
   if (state.status === 'PENDING') return { kind: 'duplicate' };
   if (state.status !== 'NONE') return { kind: 'superseded' };
-  const cost = costOf(estimatedUsage(event, pricing));
+  const estimate = estimateOf(event, estimates);
+  const cost = costOf(estimatedUsage(estimate, pricing));
   if (cost.kind !== 'priced') return cost;
   const held = holdPolicy === 'estimate';
   const day = dayOf(event.occurredAt);
@@ -122,16 +129,14 @@ function decidePending(
       delta: { availableNano: -cost.amountNano, checkBalance: true, requests: 1, checkQuota: true, day },
       reserves: held,
       settlesHold: false,
-      usage: usageOf(event, pricing, {
-        inputTokens: event.estimate.inputTokens,
-        outputTokens: event.estimate.maxOutputTokens,
-      }),
+      usage: usageOf(event, pricing, estimate),
       currency: pricing.currency,
     },
   };
 }
 
-function decideCompleted(state: TraceState, event: UsageCompleted, pricing: EventPricing): Decision {
+/** Decides what a billable completion wants at a price, which need not be the one it came with. */
+export function decideCompleted(state: TraceState, event: UsageCompleted, pricing: EventPricing): Decision {
   const cost = costOf(completedUsage(event, pricing));
   const usage = usageOf(event, pricing, event.usage);
   if (isCharged(state)) {
@@ -154,35 +159,13 @@ type IntentFacts = Pick<EntryIntent, 'usage' | 'currency'>;
 function voidIntent(
   state: TraceState & { status: 'NONE' | 'PENDING' },
   event: UsageCompleted,
-  { usage, currency }: IntentFacts,
+  facts: IntentFacts,
 ): EntryIntent {
-  const heldNano = state.status === 'PENDING' ? state.heldNano : ZERO;
-  const countedOn = state.status === 'PENDING' ? state.countedOn : null;
-  const requests = countedOn === null ? 0 : -1;
-  return {
-    phase: 'v',
-    granted: {
-      status: 'VOIDED',
-      amountNano: heldNano,
-      balanceDeltaNano: 0n,
-      heldDeltaNano: -heldNano,
-      requests,
-      countedOn,
-      description: event.outcome,
-    },
-    refused: null,
-    delta: {
-      availableNano: heldNano,
-      checkBalance: false,
-      requests,
-      checkQuota: false,
-      day: countedOn ?? dayOf(event.occurredAt),
-    },
-    reserves: true,
-    settlesHold: state.status === 'PENDING',
-    usage,
-    currency,
-  };
+  const settlesHold = state.status === 'PENDING';
+  return releaseIntent(settlesHold ? state : { heldNano: ZERO, countedOn: null }, {
+    ...{ status: 'VOIDED', description: event.outcome, day: dayOf(event.occurredAt), settlesHold },
+    ...facts,
+  });
 }
 
 type Chargeable = Exclude<TraceState, ChargedTrace>;
@@ -201,6 +184,7 @@ function chargeIntent(
   const late = state.status !== 'NONE' && state.status !== 'PENDING';
   const day = dayOf(event.occurredAt);
   const requests = counted ? 0 : 1;
+  const description = late ? 'late' : null;
   return {
     phase: 'c',
     granted: {
@@ -210,7 +194,7 @@ function chargeIntent(
       heldDeltaNano: -heldNano,
       requests,
       countedOn: counted ? null : day,
-      description: late ? 'late' : null,
+      description,
     },
     refused: {
       status: 'FAILED',
@@ -219,7 +203,7 @@ function chargeIntent(
       heldDeltaNano: -heldNano,
       requests: 0,
       countedOn: null,
-      description: null,
+      description,
     },
     delta: {
       availableNano: heldNano - costNano,

@@ -12,6 +12,8 @@ import { TollbookError } from './errors.js';
 const NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$/;
 const DECIMAL = /^\d{1,9}(\.\d{1,9})?$/;
 const MINUTE_MS = 60_000;
+/** The largest quantity of the contract. */
+const TOKENS_MAX = 1_000_000_000_000;
 
 /** The settings. Times in milliseconds, sizes in bytes, amounts as decimal strings of currency units. */
 export class Config {
@@ -77,9 +79,38 @@ export class Config {
   @Min(MINUTE_MS)
   eventAgeMaxMs!: number;
 
+  /** How long a hold stays open without a completion, under hold policy `estimate`. */
   @IsInt()
   @Min(1000)
   holdTtlMs!: number;
+
+  /** The same for a pre-check that holds nothing, under hold policy `none`. */
+  @IsInt()
+  @Min(1000)
+  holdTtlNoneMs!: number;
+
+  /** How often a consuming process looks for holds past their time. */
+  @IsInt()
+  @Min(100)
+  @Max(60 * MINUTE_MS)
+  expiryIntervalMs!: number;
+
+  /** Output tokens a hold is taken for when the pending event names no bound. */
+  @IsInt()
+  @Min(0)
+  @Max(TOKENS_MAX)
+  estimateOutputTokensDefault!: number;
+
+  /** Most output tokens a hold is taken for; undefined: whatever the event names. */
+  @IsOptional()
+  @IsInt()
+  @Min(0)
+  @Max(TOKENS_MAX)
+  estimateOutputTokensMax?: number;
+
+  /** The price book that prices events without pricing; empty: they are skipped. */
+  @Matches(/^([a-z0-9][a-z0-9._-]{0,62})?$/, { message: 'must be the name of a price book or empty' })
+  priceBook!: string;
 
   /** How long Redis keeps an in-flight item that never reached the ledger. */
   @IsInt()
@@ -106,6 +137,13 @@ export class Config {
   @IsIn(['estimate', 'none'])
   defaultHoldPolicy!: 'estimate' | 'none';
 
+  /** Where /metrics and /healthz are served; 0 takes any free port, undefined serves nothing. */
+  @IsOptional()
+  @IsInt()
+  @Min(0)
+  @Max(65_535)
+  metricsPort?: number;
+
   @IsIn(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'])
   logLevel!: string;
 }
@@ -113,7 +151,7 @@ export class Config {
 interface Setting {
   readonly env: string;
   readonly fallback: string;
-  readonly kind: 'text' | 'integer' | 'quota';
+  readonly kind: 'text' | 'integer' | 'optionalInteger' | 'quota';
 }
 
 /** Every setting with its environment variable and default; an empty default means it must be set or found. */
@@ -134,12 +172,22 @@ export const SETTINGS: Readonly<Record<keyof Config, Setting>> = {
   eventBytesMax: { env: 'TOLLBOOK_EVENT_BYTES_MAX', fallback: String(256 * 1024), kind: 'integer' },
   eventAgeMaxMs: { env: 'TOLLBOOK_EVENT_AGE_MAX_MS', fallback: String(45 * 24 * 60 * MINUTE_MS), kind: 'integer' },
   holdTtlMs: { env: 'TOLLBOOK_HOLD_TTL_MS', fallback: String(15 * MINUTE_MS), kind: 'integer' },
+  holdTtlNoneMs: { env: 'TOLLBOOK_HOLD_TTL_NONE_MS', fallback: String(15 * MINUTE_MS), kind: 'integer' },
+  expiryIntervalMs: { env: 'TOLLBOOK_EXPIRY_INTERVAL_MS', fallback: '5000', kind: 'integer' },
+  estimateOutputTokensDefault: {
+    ...{ env: 'TOLLBOOK_ESTIMATE_OUTPUT_TOKENS_DEFAULT', fallback: '4096', kind: 'integer' },
+  },
+  estimateOutputTokensMax: {
+    ...{ env: 'TOLLBOOK_ESTIMATE_OUTPUT_TOKENS_MAX', fallback: '', kind: 'optionalInteger' },
+  },
+  priceBook: { env: 'TOLLBOOK_PRICE_BOOK', fallback: '', kind: 'text' },
   inflightTtlMs: { env: 'TOLLBOOK_INFLIGHT_TTL_MS', fallback: String(15 * MINUTE_MS), kind: 'integer' },
   defaultCurrency: { env: 'TOLLBOOK_DEFAULT_CURRENCY', fallback: 'USD', kind: 'text' },
   defaultCreditLimit: { env: 'TOLLBOOK_DEFAULT_CREDIT_LIMIT', fallback: '0', kind: 'text' },
   defaultDailyQuota: { env: 'TOLLBOOK_DEFAULT_DAILY_QUOTA', fallback: 'unlimited', kind: 'quota' },
   defaultMonthlyQuota: { env: 'TOLLBOOK_DEFAULT_MONTHLY_QUOTA', fallback: 'unlimited', kind: 'quota' },
   defaultHoldPolicy: { env: 'TOLLBOOK_DEFAULT_HOLD_POLICY', fallback: 'estimate', kind: 'text' },
+  metricsPort: { env: 'TOLLBOOK_METRICS_PORT', fallback: '', kind: 'optionalInteger' },
   logLevel: { env: 'TOLLBOOK_LOG_LEVEL', fallback: 'info', kind: 'text' },
 };
 
@@ -180,6 +228,7 @@ export function loadConfig(environment: Environment = process.env): Readonly<Con
 function parseSetting(found: string, kind: Setting['kind']): string | number | undefined {
   if (kind === 'text') return found;
   if (kind === 'quota' && found === 'unlimited') return undefined;
+  if (kind === 'optionalInteger' && found === '') return undefined;
   return /^-?\d{1,15}$/.test(found) ? Number(found) : found;
 }
 

@@ -132,10 +132,87 @@ export const ERROR_CODES = {
     meaning: 'No account exists for the tenant.',
     remedy: 'Check the tenant id; an account opens with the first billable event or credit.',
   },
+  ACCOUNT_EXISTS: {
+    disposition: 'abandon',
+    meaning: 'An account was to be opened for a tenant that has one.',
+    remedy: 'Use `tollbook limits` to change its terms; its currency never changes.',
+  },
+  TRACE_UNKNOWN: {
+    disposition: 'abandon',
+    meaning: 'A command names a trace or an entry that the ledger of the tenant does not have.',
+    remedy: 'Check the tenant, and the trace id or the number of the entry.',
+  },
+  REFUND_NOT_ALLOWED: {
+    disposition: 'abandon',
+    meaning: 'A refund names something other than a charge: a hold, a credit, an adjustment or another refund.',
+    remedy: 'Refund the COMMITTED entry of the trace; correct anything else with `tollbook adjust`.',
+  },
+  REFUND_EXCEEDS_CHARGE: {
+    disposition: 'abandon',
+    meaning: 'The refunds of a charge would together put back more than it took.',
+    remedy: 'Refund at most what is left; the message tells what was charged, refunded, and is left.',
+  },
+  COLLECT_NOT_ALLOWED: {
+    disposition: 'abandon',
+    meaning: 'Only a trace whose charge was refused (FAILED) can be collected, and only once.',
+    remedy: 'Look at the trace: the message names its last entry.',
+  },
+  INSUFFICIENT_BALANCE: {
+    disposition: 'abandon',
+    meaning: 'What is available in the account does not cover what a command wants to charge.',
+    remedy: 'Top the account up, raise its credit limit, or allow a negative balance.',
+  },
+  HOLD_NOT_OPEN: {
+    disposition: 'abandon',
+    meaning: 'A hold was to be voided that has ended, or that the trace never had.',
+    remedy: 'None needed when it has ended: the message names the entry that ended it.',
+  },
   CURRENCY_MISMATCH: {
     disposition: 'abandon',
-    meaning: 'A command names another currency than that of the account; amounts are never converted.',
-    remedy: 'Send the amount in the currency of the account.',
+    meaning:
+      'A command names another currency than that of the account or the price book; amounts are never converted.',
+    remedy: 'Send the amount in the currency of the account; import prices of another currency as another book.',
+  },
+  UNPRICED_UNKNOWN: {
+    disposition: 'abandon',
+    meaning: 'A trace was to be priced that is not parked as unpriced.',
+    remedy: 'Check the tenant and the trace id; `tollbook unpriced list` shows what is parked.',
+  },
+  PRICE_NOT_ALLOWED: {
+    disposition: 'abandon',
+    meaning: 'A parked trace was to be priced that has been charged meanwhile, or whose charge was refused for good.',
+    remedy: 'None when it is COMMITTED; `tollbook collect` charges a trace that is FAILED.',
+  },
+  PRICE_MISSING: {
+    disposition: 'abandon',
+    meaning: 'A parked trace was to be priced without a price above zero for every meter that it used.',
+    remedy: 'Give a price for each meter that the message names, or import a price book that has them.',
+  },
+  PRICE_BOOK_UNKNOWN: {
+    disposition: 'halt',
+    meaning: 'A price book was named, by TOLLBOOK_PRICE_BOOK or on the command line, that has never been imported.',
+    remedy:
+      'Import it with `tollbook prices import FILE --book NAME`, or correct the name; `tollbook prices list` shows them.',
+  },
+  PRICES_RETROACTIVE: {
+    disposition: 'abandon',
+    meaning: 'A new version of a price book would take effect in the past, or before the version that it follows.',
+    remedy: 'Let it take effect now or later; what was charged too high or too low is mended by an adjustment.',
+  },
+  DEAD_LETTER_UNKNOWN: {
+    disposition: 'abandon',
+    meaning: 'No dead letter stands at the position named.',
+    remedy: 'Check topic, partition and offset; `tollbook dead-letters list --state all` shows every position.',
+  },
+  DEAD_LETTER_CLOSED: {
+    disposition: 'abandon',
+    meaning: 'A dead letter that was redriven is to be discarded, or the other way round; nothing was written.',
+    remedy: 'None: what became of a dead letter stands for ever; `tollbook dead-letters show` tells it.',
+  },
+  TOPIC_UNKNOWN: {
+    disposition: 'abandon',
+    meaning: 'A dead letter to redrive came from a topic that is neither of the two configured ones.',
+    remedy: 'Set TOLLBOOK_TOPIC_PENDING or TOLLBOOK_TOPIC_COMPLETED to the topic it came from, for this command.',
   },
   LEDGER_CORRUPT: {
     disposition: 'halt',

@@ -8,12 +8,22 @@ import type pg from 'pg';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { MigrationExecutor, MigrationInterface, QueryRunner } from 'typeorm';
 import { CreateLedger1767225600000 } from '../../migrations/1767225600000-create-ledger.js';
+import { LedgerCommands1767312000000 } from '../../migrations/1767312000000-ledger-commands.js';
+import { PriceBooks1767398400000 } from '../../migrations/1767398400000-price-books.js';
+import { DeadLetterRedrive1767484800000 } from '../../migrations/1767484800000-dead-letter-redrive.js';
+import { ReadingIndexes1767570000000 } from '../../migrations/1767570000000-reading-indexes.js';
 import { ensureApplicationRole } from './application-role.js';
 import { TollbookError } from './errors.js';
 import { translatePostgresError } from './postgres.js';
 
 /** Every migration, oldest first; a class name ends with the timestamp that orders it. */
-const MIGRATIONS: readonly (new () => MigrationInterface)[] = [CreateLedger1767225600000];
+const MIGRATIONS: readonly (new () => MigrationInterface)[] = [
+  CreateLedger1767225600000,
+  LedgerCommands1767312000000,
+  PriceBooks1767398400000,
+  DeadLetterRedrive1767484800000,
+  ReadingIndexes1767570000000,
+];
 const MIGRATION_NAMES = MIGRATIONS.map(({ name }) => name);
 const MIGRATIONS_TABLE = 'schema_migrations';
 

@@ -6,6 +6,7 @@ import { createTestDatabase, openApplicationPool, openOwnerPool, type TestDataba
 
 const PERMISSION_DENIED = '42501';
 const TRIGGER_REFUSED = '23001';
+const CHECK_VIOLATED = '23514';
 
 /** For each table a column to change. */
 const CHANGE: Readonly<Record<(typeof APPEND_ONLY_TABLES)[number], string>> = {
@@ -13,8 +14,10 @@ const CHANGE: Readonly<Record<(typeof APPEND_ONLY_TABLES)[number], string>> = {
   ledger_batches: 'charged = 0',
   stream_gaps: `reason = ''`,
   dead_letters: `detail = ''`,
+  dead_letter_actions: `actor = ''`,
   skipped_events: `reason = ''`,
   unpriced_usage: `event = '[]'`,
+  ledger_commands: `actor = ''`,
 };
 
 describe('the append-only tables', () => {
@@ -51,15 +54,48 @@ describe('the append-only tables', () => {
     });
   }
 
-  it('redrive_state is the one column of a dead letter that the application may change', async () => {
+  it('redrive_state is the one column of a dead letter that the application may change, once, to what is recorded', async () => {
+    expect(await refusalOf(application.query(`UPDATE dead_letters SET redrive_state = 'discarded'`))).to.equal(
+      TRIGGER_REFUSED,
+    );
     expect(await refusalOf(application.query(`UPDATE dead_letters SET redrive_state = 'redriven'`))).to.equal(
       'accepted',
     );
+    for (const state of ['open', 'discarded', 'redriven']) {
+      const again = `UPDATE dead_letters SET redrive_state = '${state}'`;
+      expect(await refusalOf(application.query(again)), again).to.equal(TRIGGER_REFUSED);
+      expect(await refusalOf(owner.query(again)), again).to.equal(TRIGGER_REFUSED);
+    }
     const both = `UPDATE dead_letters SET redrive_state = 'open', detail = 'other'`;
     expect(await refusalOf(application.query(both))).to.equal(PERMISSION_DENIED);
     expect(await refusalOf(owner.query(both))).to.equal(TRIGGER_REFUSED);
     const { rows } = await owner.query<object>('SELECT redrive_state, detail FROM dead_letters');
     expect(rows).to.deep.equal([{ redrive_state: 'redriven', detail: 'unexpected end' }]);
+  });
+
+  it('nothing is recorded of a dead letter that there is not, or that is no longer open', async () => {
+    expect(await refusalOf(insertRow(application, 'dead_letter_actions', { kafka_offset: 8 }))).to.equal(
+      TRIGGER_REFUSED,
+    );
+    await insertRow(application, 'dead_letters', { kafka_offset: 9 });
+    await insertRow(application, 'dead_letter_actions', { kafka_offset: 9 });
+    await application.query(`UPDATE dead_letters SET redrive_state = 'redriven' WHERE kafka_offset = 9`);
+    expect(await refusalOf(insertRow(application, 'dead_letter_actions', { kafka_offset: 9 }))).to.equal(
+      TRIGGER_REFUSED,
+    );
+  });
+
+  it('a discard without a reason is not recorded, nor a redrive without what it came to', async () => {
+    const nothing = { outcome: null, source_topic: null, source_partition: null, source_offset: null, batch_id: null };
+    await insertRow(application, 'dead_letters', { kafka_offset: 10 });
+    for (const values of [{ action: 'discarded', ...nothing }, { action: 'discarded', reason: 'why' }, nothing]) {
+      const insert = insertRow(application, 'dead_letter_actions', { kafka_offset: 10, ...values });
+      expect(await refusalOf(insert)).to.equal(CHECK_VIOLATED);
+    }
+    await insertRow(application, 'dead_letter_actions', {
+      ...{ kafka_offset: 10, action: 'discarded', reason: 'why' },
+      ...nothing,
+    });
   });
 });
 

@@ -5,7 +5,10 @@ import { expectAtRest } from '../support/at-rest.js';
 import { batchOf, ProtocolWorld } from '../support/protocol-world.js';
 import { wireCompleted, type WireEvent, wirePending } from '../support/wire-usage.js';
 
-/** What a letter of a step stands for; the number after it is the units of the estimate or of the usage. */
+/**
+ * What a letter of a step stands for; the number after it is the units of the estimate or of the usage. A `t` alone lets
+ * the time of every open hold pass.
+ */
 const STEPS: Readonly<Record<string, WireEvent>> = {
   p: {},
   c: {},
@@ -48,6 +51,17 @@ const ROWS: readonly TraceRow[] = [
   ['x0 p5', 'VOIDED', 10, 'a pending event after a void is superseded', { ...UNCOUNTED, superseded: 1 }],
   ['p5 x0 c3', 'PENDING VOIDED COMMITTED', 7, 'a completion after a void is charged late'],
   ['x3', 'COMMITTED', 7, 'a cancellation with usage is charged'],
+  ['t', '', 10, 'time that passes without a trace changes nothing', UNCOUNTED],
+  ['p5 t', 'PENDING EXPIRED', 10, 'a hold past its time is released and its request given back', UNCOUNTED],
+  ['p5 t t', 'PENDING EXPIRED', 10, 'a hold that has expired does not expire again', UNCOUNTED],
+  ['p5 t p5', 'PENDING EXPIRED', 10, 'a pending event after an expiry is superseded', { ...UNCOUNTED, superseded: 1 }],
+  ['p5 t x0', 'PENDING EXPIRED', 10, 'a cancellation after an expiry is superseded', { ...UNCOUNTED, superseded: 1 }],
+  ['p5 t c3', 'PENDING EXPIRED COMMITTED', 7, 'a completion after an expiry is charged once and late'],
+  ['p5 t c11', 'PENDING EXPIRED FAILED', 10, 'a completion after an expiry fails beyond the balance', UNCOUNTED],
+  ['p5 c3 t', 'PENDING COMMITTED', 7, 'a trace that was charged does not expire'],
+  ['p5 c11 t', 'PENDING FAILED', 10, 'a trace whose charge failed does not expire'],
+  ['p5 x0 t', 'PENDING VOIDED', 10, 'a trace that was voided does not expire', UNCOUNTED],
+  ['p11 t', 'REFUSED', 10, 'a trace that was refused does not expire', UNCOUNTED],
   ['s11', 'COMMITTED', -1, 'a streamed completion is charged beyond the balance'],
   ['n11', 'FAILED', 10, 'a streamed completion that disallows a negative balance fails beyond it', UNCOUNTED],
 ];
@@ -67,6 +81,10 @@ describe('the life of a trace', () => {
     const streams = { pending: world.stream('pending'), completed: world.stream('completed') };
     const sum: Record<keyof BatchCounts, number> = { ...NO_COUNTS };
     for (const step of steps.split(' ')) {
+      if (step === 't') {
+        await world.expireHolds();
+        continue;
+      }
       const choices = { tenantId, traceId: 'trace', units: Number(step.slice(1)), fields: STEPS[step.charAt(0)] ?? {} };
       const chunk = step.startsWith('p')
         ? streams.pending.chunk([wirePending(choices)])
@@ -80,9 +98,10 @@ describe('the life of a trace', () => {
   for (const [steps, statuses, balance, behaviour, { held = 0, requests = 1, ...counts } = {}] of ROWS) {
     it(`${behaviour}, and delivering it all again adds no entry`, async () => {
       const tenantId = world.tenant();
-      const expected = statuses.split(' ');
+      const expected = statuses.split(' ').filter((status) => status !== '');
+      const charged = expected.filter((status) => status !== 'EXPIRED').length;
       await world.credit(tenantId, '10');
-      expect(await deliver(tenantId, steps)).to.deep.equal({ ...NO_COUNTS, charged: expected.length, ...counts });
+      expect(await deliver(tenantId, steps)).to.deep.equal({ ...NO_COUNTS, charged, ...counts });
       expect((await deliver(tenantId, steps)).charged).to.equal(0);
       const entries = (await world.entries(tenantId)).filter(({ type }) => type === 'DEDUCT');
       expect(entries.map(({ status }) => status)).to.deep.equal(expected);

@@ -19,7 +19,15 @@ import {
   type TestDatabase,
 } from '../support/test-database.js';
 
-const LAST = 'CreateLedger1767225600000';
+const FIRST = 'CreateLedger1767225600000';
+const COMMANDS = 'LedgerCommands1767312000000';
+const PRICE_BOOKS = 'PriceBooks1767398400000';
+const DEAD_LETTERS = 'DeadLetterRedrive1767484800000';
+
+/** The digits that order the migrations. */
+function timestampsOf(names: readonly string[]): string[] {
+  return names.map((name) => name.slice(-13));
+}
 
 async function failureOf(work: Promise<unknown>): Promise<TollbookError> {
   try {
@@ -44,9 +52,20 @@ describe('the migrations', () => {
     await database.drop();
   });
 
+  /** Takes back, the last one first, every migration after the one named, or all of them; returns their names. */
+  async function revertAfter(name: string | undefined): Promise<string[]> {
+    const reverted: string[] = [];
+    for (;;) {
+      const last = (await migrationStatus({ ownerUrl })).applied.at(-1);
+      if (last === undefined || last === name) return reverted;
+      reverted.push((await revertLastMigration({ ownerUrl })) ?? 'nothing');
+    }
+  }
+
   it('bring an empty database to the current schema, and a second run finds nothing to do', async () => {
     const pending = await pendingMigrations({ ownerUrl });
-    expect(pending.at(-1)).to.equal(LAST);
+    expect(pending[0]).to.equal(FIRST);
+    expect(timestampsOf(pending)).to.deep.equal(timestampsOf(pending).sort());
     expect((await migrate({ ownerUrl })).applied).to.deep.equal(pending);
     expect((await migrate({ ownerUrl })).applied).to.deep.equal([]);
     expect(await migrationStatus({ ownerUrl })).to.deep.equal({ applied: pending, pending: [], unknown: [] });
@@ -85,17 +104,18 @@ describe('the migrations', () => {
   it('run beside those of other databases of the same server', async () => {
     const others = await Promise.all([1, 2, 3].map(() => createEmptyTestDatabase()));
     try {
+      const pending = await pendingMigrations({ ownerUrl });
       const results = await Promise.all([database, ...others].map(({ url }) => migrate({ ownerUrl: url })));
-      expect(results.map(({ applied }) => applied.at(-1))).to.deep.equal([LAST, LAST, LAST, LAST]);
+      expect(results.map(({ applied }) => applied)).to.deep.equal([pending, pending, pending, pending]);
     } finally {
       for (const other of others) await other.drop();
     }
   });
 
-  it('taking back the last one leaves nothing behind, and it can be applied again', async () => {
-    await migrate({ ownerUrl });
+  it('taking all back, the last one first, leaves nothing behind, and they can be applied again', async () => {
+    const { applied } = await migrate({ ownerUrl });
     const full = await dumpSchema(ownerUrl);
-    expect(await revertLastMigration({ ownerUrl })).to.equal(LAST);
+    expect(await revertAfter(undefined)).to.deep.equal([...applied].reverse());
     const rest = await dumpSchema(ownerUrl);
     expect(rest.match(/^[A-Z][A-Z ]+ \w+/gm)).to.deep.equal([
       'SEQUENCE schema_migrations_id_seq',
@@ -107,9 +127,75 @@ describe('the migrations', () => {
     expect(await dumpSchema(ownerUrl)).to.equal(full);
   });
 
+  it('the table of commands is not taken back once it has a row', async () => {
+    await migrate({ ownerUrl });
+    await revertAfter(COMMANDS);
+    const pool = openOwnerPool(database);
+    await insertRow(pool, 'ledger_commands');
+    await pool.end();
+    const error = await failureOf(revertLastMigration({ ownerUrl }));
+    expect(error.code).to.equal('POSTGRES_FAILED');
+    expect(error.message).to.include('ledger_commands has been written to');
+  });
+
+  it('price books are not taken back once one has been imported', async () => {
+    await migrate({ ownerUrl });
+    await revertAfter(PRICE_BOOKS);
+    const pool = openApplicationPool(database);
+    await pool.query(
+      `INSERT INTO price_book_versions (book, version, effective_from, currency, models, source_digest, actor, imported_at)
+       VALUES ('list', 1, now(), 'USD', 1, $1, 'ops', now())`,
+      [Buffer.alloc(32)],
+    );
+    await pool.end();
+    const error = await failureOf(revertLastMigration({ ownerUrl }));
+    expect(error.code).to.equal('POSTGRES_FAILED');
+    expect(error.message).to.include('price books have been imported');
+  });
+
+  it('the record of what became of dead letters is not taken back once it has a row, and is where it has none', async () => {
+    await migrate({ ownerUrl });
+    await revertAfter(DEAD_LETTERS);
+    expect(await revertLastMigration({ ownerUrl })).to.equal(DEAD_LETTERS);
+    await migrate({ ownerUrl });
+    await revertAfter(DEAD_LETTERS);
+    const pool = openApplicationPool(database);
+    await insertRow(pool, 'dead_letters');
+    await insertRow(pool, 'dead_letter_actions');
+    await pool.end();
+    const error = await failureOf(revertLastMigration({ ownerUrl }));
+    expect(error.code).to.equal('POSTGRES_FAILED');
+    expect(error.message).to.include('dead letters have been redriven or discarded');
+  });
+
+  it('carry the credits of an earlier version over, so that their keys stay taken', async () => {
+    await migrate({ ownerUrl });
+    await revertAfter(FIRST);
+    const pool = openOwnerPool(database);
+    const credit = {
+      type: 'CREDIT',
+      trace_id: '~invoice-7',
+      seq: 2,
+      amount: '12.5',
+      actor: 'ops',
+      description: 'paid',
+    };
+    await insertRow(pool, 'ledger_entries', { type: 'LIMITS', trace_id: '~~open', amount: '0' });
+    await insertRow(pool, 'ledger_entries', credit);
+    await insertRow(pool, 'ledger_entries', { seq: 3, trace_id: 'invoice-7' });
+    await migrate({ ownerUrl });
+    const { rows } = await pool.query<object>('SELECT tenant_id, key, kind, content, seq, actor FROM ledger_commands');
+    await pool.end();
+    const content = { amount: '12.500000000', currency: 'USD', reason: 'paid' };
+    expect(rows).to.deep.equal([
+      { tenant_id: 'acme', key: 'invoice-7', kind: 'credit', content, seq: '2', actor: 'ops' },
+    ]);
+  });
+
   for (const table of ['ledger_batches', 'ledger_entries'] as const) {
     it(`the ledger is not taken back once ${table} has a row`, async () => {
       await migrate({ ownerUrl });
+      await revertAfter(FIRST);
       const pool = openOwnerPool(database);
       await insertRow(pool, table);
       const error = await failureOf(revertLastMigration({ ownerUrl }));
@@ -117,7 +203,7 @@ describe('the migrations', () => {
       expect(error.message).to.include('the ledger has been written to');
       expect((await pool.query(`SELECT FROM ${table}`)).rowCount).to.equal(1);
       await pool.end();
-      expect(await pendingMigrations({ ownerUrl })).to.deep.equal([]);
+      expect((await migrationStatus({ ownerUrl })).applied).to.deep.equal([FIRST]);
     });
   }
 
@@ -164,8 +250,9 @@ describe('the check of the schema at start', () => {
     const pool = openApplicationPool(database);
     const error = await failureOf(assertSchemaCurrent(pool));
     expect(error.code).to.equal('SCHEMA_OUT_OF_DATE');
-    expect(error.message).to.include(LAST).and.include('tollbook migrate');
-    expect(error.context['missing']).to.deep.equal([LAST]);
+    const missing = await pendingMigrations({ ownerUrl: database.url });
+    expect(error.message).to.include(FIRST).and.include('tollbook migrate');
+    expect(error.context['missing']).to.deep.equal(missing);
     await migrate({ ownerUrl: database.url });
     await assertSchemaCurrent(pool);
     await revertLastMigration({ ownerUrl: database.url });

@@ -24,6 +24,8 @@ export type Action =
   | { readonly kind: 'rewind'; readonly log: Log; readonly back: number; readonly messages: number }
   /** Charges some logs and projects twice, all at the same time. */
   | { readonly kind: 'together'; readonly logs: readonly Log[]; readonly messages: number }
+  /** Lets the time of every open hold pass, and sweeps, while a log is charged; a sweep that dies commits nothing. */
+  | { readonly kind: 'expire'; readonly log: Log; readonly messages: number; readonly dies: boolean }
   | { readonly kind: 'project' }
   | { readonly kind: 'loseRedis' };
 
@@ -75,6 +77,7 @@ const actions: fc.Arbitrary<Action> = fc.oneof(
       messages,
     }),
   },
+  { weight: 2, arbitrary: fc.record({ kind: fc.constant('expire'), log, messages, dies: fc.boolean() }) },
   { weight: 3, arbitrary: fc.constant<Action>({ kind: 'project' }) },
   { weight: 1, arbitrary: fc.constant<Action>({ kind: 'loseRedis' }) },
 );

@@ -6,6 +6,7 @@ import { type Account, type AccountTerms, emptyAccount } from '../../src/ledger/
 import { type Booked, bookIntent, bookOpening, type EntryOrigin } from '../../src/ledger/charge.js';
 import type { LedgerEntry } from '../../src/ledger/entry.js';
 import type { UsageEvent } from '../../src/ledger/events.js';
+import { decideExpiry } from '../../src/ledger/expiry.js';
 import { amountNano } from '../../src/ledger/money.js';
 import { refusalOf } from '../../src/ledger/quota-rule.js';
 import { decide, type EntryIntent, NO_TRACE, type TraceState } from '../../src/ledger/trace.js';
@@ -21,6 +22,8 @@ export interface MemoryLedger {
 /** Something that happens to a tenant, in the order of the log. */
 export type Happening = UsageEvent | { readonly kind: 'expiry'; readonly tenantId: string; readonly traceId: string };
 
+const EXPIRED_AT = '2026-03-16T00:00:00.000Z';
+const ESTIMATES = { outputTokensDefault: 4096, outputTokensMax: null };
 const SOURCE = { topic: 'memory', partition: 0 };
 
 /** Opens an account with its opening entry; the opening balance is a fact that precedes the ledger. */
@@ -35,9 +38,10 @@ export function openLedger(tenantId: string, terms: AccountTerms, balanceNano: b
 /** Lets something happen; returns the entry it became, if any. */
 export function deliver(ledger: MemoryLedger, happening: Happening, kafkaOffset: bigint): LedgerEntry | undefined {
   const state = stateOf(ledger, happening.traceId);
-  const intent = happening.kind === 'expiry' ? expiryOf(ledger, happening.traceId) : intentOf(ledger, state, happening);
+  const intent =
+    happening.kind === 'expiry' ? expiryOf(ledger, state, happening.traceId) : intentOf(ledger, state, happening);
   if (intent === undefined) return undefined;
-  const occurredAt = happening.kind === 'expiry' ? '2026-03-16T00:00:00.000Z' : happening.occurredAt;
+  const occurredAt = happening.kind === 'expiry' ? EXPIRED_AT : happening.occurredAt;
   const origin = { traceId: happening.traceId, occurredAt, source: { ...SOURCE, kafkaOffset } };
   const booked = book(ledger, intent, origin);
   ledger.account = booked.account;
@@ -47,7 +51,11 @@ export function deliver(ledger: MemoryLedger, happening: Happening, kafkaOffset:
 
 function intentOf(ledger: MemoryLedger, state: TraceState, event: UsageEvent): EntryIntent | undefined {
   invariant(event.pricing !== undefined, 'every event of a property carries pricing');
-  const decision = decide(state, event, { pricing: event.pricing, holdPolicy: ledger.account.holdPolicy });
+  const decision = decide(state, event, {
+    pricing: event.pricing,
+    holdPolicy: ledger.account.holdPolicy,
+    estimates: ESTIMATES,
+  });
   return decision.kind === 'entry' ? decision.intent : undefined;
 }
 
@@ -58,36 +66,20 @@ function book(ledger: MemoryLedger, intent: EntryIntent, origin: EntryOrigin): B
   return booked;
 }
 
-/** What the sweeper will want of a hold past its time: released, and the request given back. */
-function expiryOf(ledger: MemoryLedger, traceId: string): EntryIntent | undefined {
-  const hold = lastOf(ledger, traceId);
-  if (hold?.status !== 'PENDING') return undefined;
-  const heldNano = amountNano(hold.heldAfterNano - hold.heldBeforeNano);
-  const requests = hold.countedOn === null ? 0 : -1;
-  const released = { status: 'EXPIRED', amountNano: heldNano, balanceDeltaNano: 0n, heldDeltaNano: -heldNano } as const;
-  return {
-    phase: 'x',
-    granted: { ...released, requests, countedOn: hold.countedOn, description: null },
-    refused: null,
-    delta: {
-      availableNano: heldNano,
-      checkBalance: false,
-      requests,
-      checkQuota: false,
-      day: hold.countedOn ?? '2026-03-16',
-    },
-    reserves: true,
-    settlesHold: true,
-    usage: hold.usage,
-    currency: hold.currency,
-  };
+/** What the sweeper wants of a hold past its time. */
+function expiryOf(ledger: MemoryLedger, state: TraceState, traceId: string): EntryIntent | undefined {
+  const entry = lastOf(ledger, traceId);
+  if (entry === undefined) return undefined;
+  const decision = decideExpiry(state, { entry, expiresAt: EXPIRED_AT });
+  return decision.kind === 'expired' ? decision.intent : undefined;
 }
 
 function lastOf(ledger: MemoryLedger, traceId: string): LedgerEntry | undefined {
   return ledger.entries.filter((entry) => entry.traceId === traceId).at(-1);
 }
 
-function stateOf(ledger: MemoryLedger, traceId: string): TraceState {
+/** What the ledger says about a trace, read back from its last entry. */
+export function stateOf(ledger: MemoryLedger, traceId: string): TraceState {
   const last = lastOf(ledger, traceId);
   switch (last?.status) {
     case undefined:

@@ -1,6 +1,7 @@
 /**
  * The charge protocol under random schedules on a real PostgreSQL and a real Redis: duplicated and reordered events,
- * writers that die before their commit, writers at the same time, projections at any moment, and the loss of Redis.
+ * writers that die before their commit, writers at the same time, holds that expire meanwhile, projections at any moment,
+ * and the loss of Redis.
  */
 import { expect } from 'chai';
 import fc from 'fast-check';
@@ -12,7 +13,7 @@ import { isTollbookError } from '../../src/runtime/errors.js';
 import { propertySeed } from '../model/property-seed.js';
 import { expectAtRest } from '../support/at-rest.js';
 import { crashingBeforeCommit } from '../support/failing-store.js';
-import { ProtocolWorld } from '../support/protocol-world.js';
+import { HOLD_TTL_MS, ProtocolWorld } from '../support/protocol-world.js';
 import { wireCompleted, type WireEvent, wirePending } from '../support/wire-usage.js';
 import { type Action, type Log, LOGS, type Schedule, schedules } from './ledger-schedules.js';
 
@@ -32,9 +33,11 @@ const CHARGED_ENDS = [
   'PENDING FAILED',
   'REFUSED COMMITTED',
   'REFUSED FAILED',
+  'PENDING EXPIRED COMMITTED',
+  'PENDING EXPIRED FAILED',
 ];
-const CANCELLED_ENDS = ['VOIDED', 'PENDING VOIDED', 'REFUSED'];
-const OPEN_ENDS = ['', 'PENDING', 'REFUSED'];
+const CANCELLED_ENDS = ['VOIDED', 'PENDING VOIDED', 'PENDING EXPIRED', 'REFUSED'];
+const OPEN_ENDS = ['', 'PENDING', 'PENDING EXPIRED', 'REFUSED'];
 
 /** One schedule under way, with tenants and sources of its own. */
 class Run {
@@ -84,6 +87,9 @@ class Run {
         await Promise.all([...charges, this.#world.project(this.tenantIds), this.#world.project(this.tenantIds)]);
         return;
       }
+      case 'expire':
+        await Promise.all([this.#expire(action.dies), this.#charge(action.log, action.messages)]);
+        return;
       case 'project':
         await this.#world.project(this.tenantIds);
         return;
@@ -108,6 +114,16 @@ class Run {
     } catch (error) {
       if (!dies || !isTollbookError(error, 'POSTGRES_UNAVAILABLE')) throw error;
     }
+  }
+
+  /** Sweeps for expired holds as two processes do at once, one of which may die. */
+  async #expire(dies: boolean): Promise<void> {
+    this.#world.clock.atMs += HOLD_TTL_MS.estimate;
+    const dying = this.#world.expiry({ store: crashingBeforeCommit(this.#world.store, () => dies) });
+    const swept = dying.sweep().catch((error: unknown) => {
+      if (!dies || !isTollbookError(error, 'POSTGRES_UNAVAILABLE')) throw error;
+    });
+    await Promise.all([swept, this.#world.expiry().sweep()]);
   }
 
   #event(log: Log, trace: number): WireEvent {

@@ -31,7 +31,12 @@ function withStaleCursor(transaction: LedgerTransaction, cursor: Cursor): Ledger
     lockAccounts: (tenantIds) => transaction.lockAccounts(tenantIds),
     readTraces: (traces) => transaction.readTraces(traces),
     readUnpriced: (traces) => transaction.readUnpriced(traces),
-    readCommand: (command) => transaction.readCommand(command),
+    readParked: (trace) => transaction.readParked(trace),
+    readPricedVersions: (book, span) => transaction.readPricedVersions(book, span),
+    readCommand: (key) => transaction.readCommand(key),
+    readEntry: (key) => transaction.readEntry(key),
+    readTraceEntries: (trace) => transaction.readTraceEntries(trace),
+    readRefunded: (key) => transaction.readRefunded(key),
     drawBatchId: () => transaction.drawBatchId(),
     append: (append) => transaction.append(append),
   };

@@ -28,12 +28,21 @@ const DEFAULT_ROWS = {
     ...{ ...POSITION, kafka_offset: 7, message_value: Buffer.from('{'), headers: '{}', reason: 'INVALID_JSON' },
     ...{ detail: 'unexpected end', batch_id: 1, recorded_at: NOON },
   },
+  dead_letter_actions: {
+    ...{ ...POSITION, kafka_offset: 7, action: 'redriven', actor: 'ops', acted_at: NOON, outcome: 'charged' },
+    ...{ tenant_id: 'acme', trace_id: 'trace-1', source_topic: '~redrive', source_partition: 0, source_offset: 0 },
+    ...{ batch_id: 2 },
+  },
   skipped_events: {
     ...{ ...POSITION, kafka_offset: 7, trace_id: 'trace-1', reason: 'no_pricing_or_internal', event: '{}' },
     ...{ batch_id: 1, recorded_at: NOON },
   },
   unpriced_usage: {
     ...{ ...POSITION, tenant_id: 'acme', trace_id: 'trace-1', kafka_offset: 7, meters: ['input_tokens'], event: '{}' },
+    ...{ batch_id: 1, recorded_at: NOON },
+  },
+  ledger_commands: {
+    ...{ tenant_id: 'acme', key: 'key-1', kind: 'credit', content: '{}', seq: 1, actor: 'ops' },
     ...{ batch_id: 1, recorded_at: NOON },
   },
 } satisfies Record<string, RowValues>;

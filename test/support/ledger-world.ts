@@ -11,7 +11,7 @@ import { defaultTerms, type LedgerProcess, startLedgerProcess } from '../../src/
 import { createTopics } from '../../src/cli/topics-command.js';
 import type { ChunkOutcome } from '../../src/consumers/charge-protocol.js';
 import { streamLag } from '../../src/consumers/stream-lag.js';
-import { bookCredit } from '../../src/ledger/credit.js';
+import { bookCommand } from '../../src/ledger/commands/book-command.js';
 import { parseAmount } from '../../src/ledger/money.js';
 import { PostgresLedgerReader } from '../../src/ledger/postgres/postgres-ledger-reader.js';
 import { PostgresLedgerStore } from '../../src/ledger/postgres/postgres-ledger-store.js';
@@ -136,11 +136,13 @@ export class LedgerWorld {
 
   /** Gives every funded tenant of a simulation its opening credit. */
   async credit(plan: SimulationPlan): Promise<void> {
-    const ports = { store: new PostgresLedgerStore(this.pool), clock: systemClock, terms: defaultTerms(this.config) };
+    const defaults = { currency: this.config.defaultCurrency, terms: defaultTerms(this.config) };
+    const ports = { store: new PostgresLedgerStore(this.pool), clock: systemClock, defaults };
     for (const [tenantId, { funded, creditNeeded }] of Object.entries(plan.expectation.tenants)) {
       if (!funded) continue;
       const amountNano = parseAmount(creditNeeded);
       const command = {
+        kind: 'credit' as const,
         tenantId,
         key: 'opening-credit',
         amountNano,
@@ -148,7 +150,7 @@ export class LedgerWorld {
         actor: 'test',
         reason: 'opening',
       };
-      await bookCredit(ports, command);
+      await bookCommand(ports, command);
     }
   }
 

@@ -5,14 +5,18 @@
  */
 import type pg from 'pg';
 import { ChargeProtocol, type Chunk, type ChunkOutcome } from '../../src/consumers/charge-protocol.js';
+import { HoldExpiry, type HoldExpiryOptions, type HoldSweep } from '../../src/consumers/hold-expiry.js';
 import type { UsageKind } from '../../src/consumers/intake.js';
 import { type QuotaGate, RedisQuotaGate } from '../../src/consumers/quota-gate.js';
 import type { Account, AccountTerms } from '../../src/ledger/account.js';
 import type { SealedBatch, StreamSource } from '../../src/ledger/batch.js';
-import { bookCredit, type CreditResult } from '../../src/ledger/credit.js';
+import { bookCommand, type CommandPorts, type CommandResult } from '../../src/ledger/commands/book-command.js';
+import type { LedgerCommand } from '../../src/ledger/commands/command.js';
 import { parseAmount, ZERO } from '../../src/ledger/money.js';
 import type { LedgerAdvance } from '../../src/ledger/ledger-reader.js';
 import type { LedgerStore } from '../../src/ledger/ledger-store.js';
+import type { EstimateLimits } from '../../src/ledger/pricing.js';
+import { PostgresDueHolds } from '../../src/ledger/postgres/due-holds.js';
 import { PostgresLedgerReader } from '../../src/ledger/postgres/postgres-ledger-reader.js';
 import { PostgresLedgerStore } from '../../src/ledger/postgres/postgres-ledger-store.js';
 import { quotaKeys } from '../../src/lua/quota-keys.js';
@@ -31,8 +35,13 @@ export const NO_LIMITS: AccountTerms = {
   holdPolicy: 'estimate',
 };
 
+/** How long the holds of a world stay open, in milliseconds, by the hold policy they are taken under. */
+export const HOLD_TTL_MS = { estimate: 60_000, none: 30_000 };
+
 /** What a test replaces of the protocol. */
 export interface ProtocolParts {
+  readonly estimates?: EstimateLimits;
+  readonly priceBook?: string;
   readonly store?: LedgerStore;
   readonly gate?: QuotaGate;
   readonly terms?: AccountTerms;
@@ -136,17 +145,43 @@ export class ProtocolWorld {
       clock: this.clock,
       limits: { eventBytesMax: 64 * 1024, eventAgeMaxMs: 40 * 24 * 3_600_000 },
       defaults: { currency: 'USD', terms: parts.terms ?? NO_LIMITS },
-      holdTtlMs: 60_000,
+      holdTtlMs: HOLD_TTL_MS,
+      estimates: parts.estimates ?? { outputTokensDefault: 4096, outputTokensMax: null },
+      priceBook: parts.priceBook,
       clusterId: 'test-cluster',
       wakeProjector: parts.wakeProjector ?? ((): void => undefined),
     });
   }
 
+  /** The sweep for holds past their time, on the world's clock; it sweeps when it is told to, or started. */
+  expiry(parts: Partial<HoldExpiryOptions> = {}): HoldExpiry {
+    return new HoldExpiry({
+      ...{ store: this.store, dueHolds: new PostgresDueHolds(this.pool), clock: this.clock, logger: this.logger },
+      intervalMs: 5,
+      wakeProjector: (): void => undefined,
+      onFatal: (error) => void this.logLines.push(`fatal: ${error.message}`),
+      ...parts,
+    });
+  }
+
+  /** Lets the time of every open hold pass, and sweeps. */
+  async expireHolds(): Promise<HoldSweep> {
+    this.clock.atMs += HOLD_TTL_MS.estimate;
+    return this.expiry().sweep();
+  }
+
   /** Gives a tenant money through the credit command. */
-  async credit(tenantId: string, units: string, terms: AccountTerms = NO_LIMITS): Promise<CreditResult> {
+  async credit(tenantId: string, units: string, terms: AccountTerms = NO_LIMITS): Promise<CommandResult> {
     this.#names += 1;
     const command = { tenantId, key: `credit-${this.#names}`, currency: 'USD', actor: 'ops', reason: 'top-up' };
-    return bookCredit({ store: this.store, clock: this.clock, terms }, { ...command, amountNano: parseAmount(units) });
+    return this.command({ kind: 'credit', ...command, amountNano: parseAmount(units) }, { terms });
+  }
+
+  /** Books a command at the world's time. */
+  command(command: LedgerCommand, parts: { store?: LedgerStore; terms?: AccountTerms } = {}): Promise<CommandResult> {
+    const { store = this.store, terms = NO_LIMITS } = parts;
+    const ports: CommandPorts = { store, clock: this.clock, defaults: { currency: 'USD', terms } };
+    return bookCommand(ports, command);
   }
 
   project(tenantIds: readonly string[]): Promise<ProjectionResult> {

@@ -8,6 +8,9 @@ import { APPLICATION_ROLE } from '../../src/runtime/application-role.js';
 import { TollbookError } from '../../src/runtime/errors.js';
 import { migrate } from '../../src/runtime/migrations.js';
 import { createPostgresPool } from '../../src/runtime/postgres.js';
+import { waitUntil } from './wait-until.js';
+
+const INSUFFICIENT_PRIVILEGE = '42501';
 
 /** A database of its own for one test file. */
 export interface TestDatabase {
@@ -36,7 +39,7 @@ export async function createEmptyTestDatabase(): Promise<TestDatabase> {
   await runOn(serverUrl, `CREATE DATABASE ${name}`);
   const url = new URL(serverUrl);
   url.pathname = `/${name}`;
-  return { url: url.href, drop: () => runOn(serverUrl, `DROP DATABASE IF EXISTS ${name} WITH (FORCE)`) };
+  return { url: url.href, drop: () => dropDatabase(serverUrl, name) };
 }
 
 /** Opens a pool on a test database as the application role, as a running process does. */
@@ -59,6 +62,19 @@ function readServerUrl(): string {
     throw new TollbookError('CONFIG_INVALID', 'DATABASE_URL is not set; these tests need a real PostgreSQL');
   }
   return url;
+}
+
+/** An autovacuum worker in the database is a superuser's, which its owner may not end: it is waited for. */
+async function dropDatabase(serverUrl: string, name: string): Promise<void> {
+  await waitUntil(`nobody but us is in ${name}`, async () => {
+    try {
+      await runOn(serverUrl, `DROP DATABASE IF EXISTS ${name} WITH (FORCE)`);
+      return true;
+    } catch (error) {
+      if (error instanceof Error && 'code' in error && error.code === INSUFFICIENT_PRIVILEGE) return false;
+      throw error;
+    }
+  });
 }
 
 async function runOn(url: string, statement: string): Promise<void> {

@@ -25,3 +25,20 @@ export function runTollbook(args: readonly string[], settings: Readonly<Record<s
     child.on('close', (exitCode) => resolve({ exitCode, stdout, stderr }));
   });
 }
+
+/** The bytes that `tollbook …args` writes to stdout, as they are; rejects when it does not end with exit code 0. */
+export function tollbookBytes(args: readonly string[], settings: Readonly<Record<string, string>>): Promise<Buffer> {
+  const child = spawn(process.execPath, [MAIN, ...args], {
+    env: { ...process.env, ...settings },
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  const parts: Buffer[] = [];
+  child.stdout.on('data', (part: Buffer) => parts.push(part));
+  return new Promise((resolve, reject) => {
+    child.on('error', reject);
+    child.on('close', (exitCode) => {
+      if (exitCode === 0) resolve(Buffer.concat(parts));
+      else reject(new Error(`tollbook ${args.join(' ')} ended with exit code ${exitCode}`));
+    });
+  });
+}

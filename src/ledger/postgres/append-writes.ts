@@ -13,6 +13,7 @@ import type { HashedEntry } from '../entry.js';
 import type { LedgerAppend, TraceKey } from '../ledger-store.js';
 import { formatAmount } from '../money.js';
 import { arrayLiteral } from './array-literal.js';
+import { insertCommands } from './command-rows.js';
 import { ENTRY_COLUMNS, entryRow, sealedFields } from './rows.js';
 import { insertDeadLetters, insertSkipped, insertUnpriced } from './set-aside-writes.js';
 
@@ -25,6 +26,7 @@ export async function writeAppend(client: pg.ClientBase, append: LedgerAppend): 
   await insertDeadLetters(client, append);
   await insertSkipped(client, append);
   await insertUnpriced(client, append);
+  await insertCommands(client, append);
   await sealBatch(client, append);
 }
 

@@ -6,32 +6,38 @@
  */
 import type pg from 'pg';
 import { invariant } from '../../runtime/errors.js';
-import { translatePostgresError } from '../../runtime/postgres.js';
 import type { Account } from '../account.js';
 import type { StreamSource } from '../batch.js';
+import type { RecordedCommand } from '../commands/command-content.js';
+import type { LedgerEntry } from '../entry.js';
+import type { UsageCompleted } from '../events.js';
 import type {
   AccountOpening,
+  CommandKey,
   Cursor,
+  EntryKey,
   LedgerAppend,
   LedgerStore,
   LedgerTransaction,
-  RecordedCommand,
   TraceKey,
 } from '../ledger-store.js';
 import { traceKey } from '../ledger-store.js';
-import { formatAmount } from '../money.js';
+import { type AmountNano, formatAmount } from '../money.js';
+import type { PricedVersion, PriceSpan } from '../price-book.js';
 import type { TraceState } from '../trace.js';
 import { arrayLiteral } from './array-literal.js';
 import { writeAppend } from './append-writes.js';
+import { inDatabaseTransaction } from './database-transaction.js';
+import { selectCommand, selectEntry, selectRefunded, selectTraceEntries } from './command-rows.js';
+import { selectParked } from './parked-usage.js';
+import { readPricedVersions } from './price-books.js';
 import {
   ACCOUNT_SELECT,
   type AccountRow,
   accountOf,
-  type CommandRow,
   CURSOR_SELECT,
   type CursorRow,
   cursorOf,
-  recordedCommandOf,
   safeInteger,
   TRACE_SELECT,
   type TraceRow,
@@ -47,31 +53,13 @@ export class PostgresLedgerStore implements LedgerStore {
   }
 
   /** {@inheritDoc LedgerStore.transact} Throws POSTGRES_UNAVAILABLE, POSTGRES_CONFLICT, POSTGRES_FAILED, FENCED. */
-  async transact<T>(work: (transaction: LedgerTransaction) => Promise<T>): Promise<T> {
-    const client = await this.#pool.connect().catch((error: unknown) => {
-      throw translatePostgresError(error);
-    });
-    let broken: Error | undefined;
-    const onError = (error: Error): void => void (broken = error);
-    client.on('error', onError);
-    try {
-      await client.query('BEGIN');
-      const result = await work(new PostgresLedgerTransaction(client));
-      await client.query('COMMIT');
-      return result;
-    } catch (error) {
-      await client
-        .query('ROLLBACK')
-        .catch((rollbackError: unknown) => void (broken ??= translatePostgresError(rollbackError)));
-      throw translatePostgresError(error);
-    } finally {
-      client.off('error', onError);
-      client.release(broken);
-    }
+  transact<T>(work: (transaction: LedgerTransaction) => Promise<T>): Promise<T> {
+    return inDatabaseTransaction(this.#pool, (client) => work(new PostgresLedgerTransaction(client)));
   }
 }
 
-class PostgresLedgerTransaction implements LedgerTransaction {
+/** The ledger inside the database transaction that is open on a client. */
+export class PostgresLedgerTransaction implements LedgerTransaction {
   readonly #client: pg.PoolClient;
 
   constructor(client: pg.PoolClient) {
@@ -155,13 +143,28 @@ class PostgresLedgerTransaction implements LedgerTransaction {
     return new Set(rows.map((row) => traceKey({ tenantId: row.tenant_id, traceId: row.trace_id })));
   }
 
-  async readCommand({ tenantId, traceId }: TraceKey): Promise<RecordedCommand | undefined> {
-    const { rows } = await this.#client.query<CommandRow>(
-      `SELECT seq, type, amount, currency, description, balance_after FROM ledger_entries
-       WHERE tenant_id = $1 COLLATE "C" AND trace_id = $2 COLLATE "C"`,
-      [tenantId, traceId],
-    );
-    return rows[0] === undefined ? undefined : recordedCommandOf(rows[0]);
+  readParked(trace: TraceKey): Promise<UsageCompleted | undefined> {
+    return selectParked(this.#client, trace);
+  }
+
+  readPricedVersions(book: string, span: PriceSpan): Promise<PricedVersion[]> {
+    return readPricedVersions(this.#client, book, span);
+  }
+
+  readCommand(key: CommandKey): Promise<RecordedCommand | undefined> {
+    return selectCommand(this.#client, key);
+  }
+
+  readEntry(key: EntryKey): Promise<LedgerEntry | undefined> {
+    return selectEntry(this.#client, key);
+  }
+
+  readTraceEntries(trace: TraceKey): Promise<LedgerEntry[]> {
+    return selectTraceEntries(this.#client, trace);
+  }
+
+  readRefunded(key: EntryKey): Promise<AmountNano> {
+    return selectRefunded(this.#client, key);
   }
 
   async drawBatchId(): Promise<number> {

@@ -18,7 +18,8 @@ export interface StoredEntry {
   readonly recordedAt: string;
 }
 
-interface EntryRow extends UsageColumns {
+/** A row of `ledger_entries`, selected with ENTRY_SELECT. */
+export interface EntryRow extends UsageColumns {
   readonly tenant_id: string;
   readonly seq: string;
   readonly trace_id: string;
@@ -45,7 +46,8 @@ interface EntryRow extends UsageColumns {
   readonly entry_hash: Buffer;
 }
 
-const ENTRY_SELECT = 'e.*, e.counted_on::text AS counted_on_text';
+/** The select list that makes an EntryRow of `ledger_entries e`. */
+export const ENTRY_SELECT = 'e.*, e.counted_on::text AS counted_on_text';
 
 /** A page of entries by (tenant, seq), after the given position. Throws POSTGRES_*. */
 export async function pageEntries(
@@ -95,7 +97,8 @@ async function readEntries(pool: pg.Pool, sql: string, values: unknown[]): Promi
   }
 }
 
-function storedEntryOf(row: EntryRow): StoredEntry {
+/** Reads an entry with its hash and its seal from its row. */
+export function storedEntryOf(row: EntryRow): StoredEntry {
   return {
     entry: {
       tenantId: row.tenant_id,

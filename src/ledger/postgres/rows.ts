@@ -5,9 +5,9 @@
  */
 import { TollbookError } from '../../runtime/errors.js';
 import type { Account, HoldPolicy } from '../account.js';
-import type { EntryMeters, EntryStatus, EntryType, EntryUsage, HashedEntry } from '../entry.js';
+import type { EntryMeters, EntryStatus, EntryUsage, HashedEntry } from '../entry.js';
 import type { UsageOutcome } from '../events.js';
-import type { Cursor, RecordedCommand } from '../ledger-store.js';
+import type { Cursor } from '../ledger-store.js';
 import { type AmountNano, parseAmount } from '../money.js';
 import type { ChargeContent } from '../trace-content.js';
 import type { TraceState } from '../trace.js';
@@ -147,28 +147,6 @@ export function usageOf(row: UsageColumns): EntryUsage {
     stream: row.stream,
     outcome: row.outcome,
     allowNegative: row.allow_negative,
-  };
-}
-
-/** A row of `ledger_entries` as far as it tells what a command did. */
-export interface CommandRow {
-  readonly seq: string;
-  readonly type: EntryType;
-  readonly amount: string;
-  readonly currency: string;
-  readonly description: string | null;
-  readonly balance_after: string;
-}
-
-/** Reads a recorded command from its row. */
-export function recordedCommandOf(row: CommandRow): RecordedCommand {
-  return {
-    seq: safeInteger(row.seq),
-    type: row.type,
-    amountNano: parseAmount(row.amount),
-    currency: row.currency,
-    reason: row.description,
-    balanceAfterNano: parseAmount(row.balance_after),
   };
 }
 

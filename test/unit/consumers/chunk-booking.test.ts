@@ -1,12 +1,22 @@
 /** Owns: what a planned chunk writes: entries, accounts, holds, counts, and who decides a refusal. */
 import { expect } from 'chai';
-import { type PlannedEntry, type PlannedItem, planChunk } from '../../../src/consumers/chunk-plan.js';
+import { type PlannedEntry, type PlannedItem } from '../../../src/consumers/chunk-plan.js';
 import { amountNano, parseAmount } from '../../../src/ledger/money.js';
 import { OPENING_TRACE_ID } from '../../../src/ledger/charge.js';
 import type { QuotaRefusal } from '../../../src/ledger/quota-rule.js';
 import type { TraceState } from '../../../src/ledger/trace.js';
 import { account, completed, NO_TOKENS, pending, PRICING } from '../ledger/usage-samples.js';
-import { billable, bookPlanned, knowing, messagesIn, openingBy, run, skipped, unreadable } from './chunk-samples.js';
+import {
+  billable,
+  bookPlanned,
+  knowing,
+  messagesIn,
+  openingBy,
+  planOf,
+  run,
+  skipped,
+  unreadable,
+} from './chunk-samples.js';
 
 const HELD: TraceState = { status: 'PENDING', heldNano: parseAmount('0.033'), countedOn: '2026-03-15' };
 const HOLDING = account({ heldNano: parseAmount('0.033'), dailyUsed: 1, monthlyUsed: 1 });
@@ -26,7 +36,7 @@ describe('who refuses an entry', () => {
   const refusal: QuotaRefusal = { code: 'DAILY_QUOTA_EXCEEDED', limit: 5, used: 5 };
 
   it('Redis does, with its own figures, although the account would grant it', () => {
-    const planned = planChunk([billable(1n, completed())], knowing());
+    const planned = planOf([billable(1n, completed())], knowing());
     const { entries } = bookPlanned(planned, knowing(), new Map([[plannedEntry(planned), refusal]]));
     expect(entries[0]).to.deep.include({
       status: 'FAILED',
@@ -47,14 +57,14 @@ describe('who refuses an entry', () => {
 
   it('the figures of Redis win when both refuse', () => {
     const poor = knowing([account({ balanceNano: parseAmount('0') })]);
-    const planned = planChunk([billable(1n, completed())], poor);
+    const planned = planOf([billable(1n, completed())], poor);
     const { entries } = bookPlanned(planned, poor, new Map([[plannedEntry(planned), refusal]]));
     expect(entries[0]?.description).to.equal('DAILY_QUOTA_EXCEEDED');
   });
 
   it('Redis cannot for a day or month that the account knows to be past, whatever window its hash still has open', () => {
     const ahead = knowing([account({ dailyDate: '2026-04-01', monthlyMonth: '2026-04' })]);
-    const planned = planChunk([billable(1n, completed())], ahead);
+    const planned = planOf([billable(1n, completed())], ahead);
     for (const code of ['DAILY_QUOTA_EXCEEDED', 'MONTHLY_QUOTA_EXCEEDED'] as const) {
       const { entries } = bookPlanned(planned, ahead, new Map([[plannedEntry(planned), { code, limit: 5, used: 5 }]]));
       expect(entries[0]?.status, code).to.equal('COMMITTED');
@@ -62,7 +72,7 @@ describe('who refuses an entry', () => {
   });
 
   it('nobody can refuse a void', () => {
-    const planned = planChunk([billable(1n, CANCELLED)], heldBefore());
+    const planned = planOf([billable(1n, CANCELLED)], heldBefore());
     const { entries } = bookPlanned(planned, heldBefore(), new Map([[plannedEntry(planned), refusal]]));
     expect(entries[0]).to.include({ status: 'VOIDED', description: 'cancelled', detail: null });
   });
@@ -149,6 +159,15 @@ describe('the holds of a chunk', () => {
   it('open with nothing held under hold policy none, so that the pre-check can expire too', () => {
     const { holdsOpened } = run([billable(1n, pending())], knowing([account({ holdPolicy: 'none' })]));
     expect(holdsOpened.map(({ amountNano: held, countedOn }) => [held, countedOn])).to.deep.equal([[0n, null]]);
+  });
+
+  it('expire after the time of the hold policy they were taken under', () => {
+    const items = [billable(1n, pending()), billable(2n, pending({ tenantId: 'tenant-2', traceId: 'trace-2' }))];
+    const { holdsOpened } = run(items, knowing([account(), account({ tenantId: 'tenant-2', holdPolicy: 'none' })]));
+    expect(holdsOpened.map(({ tenantId, expiresAt }) => [tenantId, expiresAt])).to.deep.equal([
+      ['tenant-1', '2026-03-15T10:15:00.000Z'],
+      ['tenant-2', '2026-03-15T10:05:00.000Z'],
+    ]);
   });
 
   it('stay shut when the estimate is refused', () => {

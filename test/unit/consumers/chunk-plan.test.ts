@@ -1,11 +1,11 @@
 /** Owns: what the messages of a chunk want, also when several of them belong to one trace. */
 import { expect } from 'chai';
-import { type ChunkKnowledge, type PlannedItem, planChunk } from '../../../src/consumers/chunk-plan.js';
+import { type ChunkKnowledge, type PlannedItem } from '../../../src/consumers/chunk-plan.js';
 import type { IntakeItem } from '../../../src/consumers/intake.js';
 import { amountNano, parseAmount } from '../../../src/ledger/money.js';
 import type { TraceState } from '../../../src/ledger/trace.js';
 import { account, completed, NO_TOKENS, pending, PRICING } from '../ledger/usage-samples.js';
-import { billable, knowing, openingBy, skipped, unreadable } from './chunk-samples.js';
+import { billable, knowing, openingBy, planOf, skipped, unreadable } from './chunk-samples.js';
 
 const UNPRICED = completed({ pricing: { currency: 'USD', inputPer1k: '0.003' } });
 const CANCELLED = completed({ outcome: 'cancelled', usage: NO_TOKENS });
@@ -18,11 +18,11 @@ function wordFor(planned: PlannedItem): string {
 }
 
 function plan(items: readonly IntakeItem[], knowledge: ChunkKnowledge = knowing()): string[] {
-  return planChunk(items, knowledge).map(wordFor);
+  return planOf(items, knowledge).map(wordFor);
 }
 
 function letterOf(item: IntakeItem, knowledge: ChunkKnowledge = knowing()) {
-  const [planned] = planChunk([item], knowledge);
+  const [planned] = planOf([item], knowledge);
   if (planned?.kind !== 'deadLetter') expect.fail(`planned is ${planned?.kind}`);
   return planned.letter;
 }
@@ -45,7 +45,7 @@ describe('several events of one trace in one chunk', () => {
   });
 
   it('a void and then a charge are a void and a late charge', () => {
-    const planned = planChunk([billable(1n, CANCELLED), billable(2n, completed())], knowing());
+    const planned = planOf([billable(1n, CANCELLED), billable(2n, completed())], knowing());
     expect(planned.map(wordFor)).to.deep.equal(['entry VOIDED', 'entry COMMITTED']);
     expect(planned[1]).to.have.nested.property('intent.granted.description', 'late');
   });
@@ -55,7 +55,7 @@ describe('several events of one trace in one chunk', () => {
     const knowledge = knowing([account({ heldNano: parseAmount('0.033') })], {
       traces: new Map([['tenant-1 trace-1', held]]),
     });
-    const planned = planChunk([billable(1n, CANCELLED), billable(2n, completed())], knowledge);
+    const planned = planOf([billable(1n, CANCELLED), billable(2n, completed())], knowledge);
     const released = planned.map((item) => (item.kind === 'entry' ? item.intent.granted.heldDeltaNano : undefined));
     expect(released).to.deep.equal([-33_000_000n, 0n]);
   });
@@ -81,7 +81,7 @@ describe('several events of one trace in one chunk', () => {
 
 describe('usage without a price', () => {
   it('is parked with its event, its position and the meters that have none', () => {
-    const [planned] = planChunk([billable(9n, UNPRICED)], knowing());
+    const [planned] = planOf([billable(9n, UNPRICED)], knowing());
     expect(planned).to.deep.equal({
       kind: 'unpriced',
       parked: { kafkaOffset: 9n, tenantId: 'tenant-1', event: UNPRICED, meters: ['output_tokens'] },
@@ -103,7 +103,7 @@ describe('usage without a price', () => {
 
   it('is skipped and not parked when it is only an estimate', () => {
     const estimate = pending({ pricing: { currency: 'USD', inputPer1k: '0.003' } });
-    const [planned] = planChunk([billable(1n, estimate)], knowing());
+    const [planned] = planOf([billable(1n, estimate)], knowing());
     const reason = 'no_pricing_or_internal: estimate without a price for output_tokens';
     expect(planned).to.deep.equal({ kind: 'skipped', skipped: { kafkaOffset: 1n, event: estimate, reason } });
   });
@@ -142,7 +142,7 @@ describe('dead letters of the plan', () => {
   });
 
   it('name the fields of a conflict', () => {
-    const planned = planChunk(
+    const planned = planOf(
       [billable(1n, completed()), billable(2n, completed({ model: 'm', provider: 'p' }))],
       knowing(),
     );
@@ -157,7 +157,7 @@ describe('dead letters of the plan', () => {
 
   it('come through as they are when the message could not be read', () => {
     const item = unreadable(4n);
-    expect(planChunk([item], knowing())).to.deep.equal([item]);
+    expect(planOf([item], knowing())).to.deep.equal([item]);
   });
 });
 
@@ -187,7 +187,7 @@ describe('the plan of a chunk', () => {
 
   it('holds by the policy of each account', () => {
     const items = [billable(1n, pending()), billable(2n, pending({ tenantId: 'tenant-2' }))];
-    const planned = planChunk(items, knowing([account(), account({ tenantId: 'tenant-2', holdPolicy: 'none' })]));
+    const planned = planOf(items, knowing([account(), account({ tenantId: 'tenant-2', holdPolicy: 'none' })]));
     expect(planned.map((item) => item.kind === 'entry' && item.intent.reserves)).to.deep.equal([true, false]);
   });
 });

@@ -11,7 +11,7 @@ import {
   planChunk,
 } from '../../../src/consumers/chunk-plan.js';
 import { type BillableEvent, type ChunkMessage, deadLetter, type IntakeItem } from '../../../src/consumers/intake.js';
-import { account, PRICING } from '../ledger/usage-samples.js';
+import { account, ESTIMATES, PRICING } from '../ledger/usage-samples.js';
 
 /** A message at an offset; its bytes only matter to dead letters. */
 export function message(kafkaOffset: bigint): ChunkMessage {
@@ -53,6 +53,11 @@ export function openingBy(openedBy: BillableEvent): ChunkOpening {
   return { tenantId: openedBy.tenantId, currency: 'USD', day, terms, openedBy };
 }
 
+/** Plans a chunk with the default estimates. */
+export function planOf(items: readonly IntakeItem[], knowledge: ChunkKnowledge): PlannedItem[] {
+  return planChunk(items, knowledge, ESTIMATES);
+}
+
 /** Books planned items of partition 3 of usage.completed. */
 export function bookPlanned(
   planned: readonly PlannedItem[],
@@ -64,13 +69,13 @@ export function bookPlanned(
     planned,
     accounts: knowledge.accounts,
     refusals,
-    holdExpiresAt: '2026-03-15T10:15:00.000Z',
+    holdExpiresAt: { estimate: '2026-03-15T10:15:00.000Z', none: '2026-03-15T10:05:00.000Z' },
   });
 }
 
 /** Plans and books a chunk on which Redis has nothing to say. */
 export function run(items: readonly IntakeItem[], knowledge: ChunkKnowledge = knowing()): BatchContent {
-  return bookPlanned(planChunk(items, knowledge), knowledge);
+  return bookPlanned(planOf(items, knowledge), knowledge);
 }
 
 /** The number of messages a booking accounts for. */

@@ -54,16 +54,30 @@ describe('a message that can be charged', () => {
 
 describe('an event that is not billable', () => {
   const cases: readonly [what: string, item: () => IntakeItem][] = [
-    ['without pricing', () => take(without('pricing'))],
     ['without a tenant', () => take(without('tenant_id'))],
+    ['without a tenant and pricing', () => take(without('tenant_id', 'pricing'))],
     ['with a skip reason', () => takeEvent({ skip_reason: 'internal' })],
-    ['that is pending and without pricing', () => take(Buffer.from(JSON.stringify(EXAMPLES.pending[1])), 'pending')],
+    ['with a skip reason and without pricing', () => takeEvent({ skip_reason: 'internal', pricing: undefined })],
   ];
   for (const [what, item] of cases) {
     it(`${what} is skipped with its event and never lost`, () => {
       const taken = item();
       expect(taken).to.include({ kind: 'skipped', reason: 'no_pricing_or_internal' });
       expect(taken).to.have.nested.property('event.traceId').that.is.a('string');
+    });
+  }
+});
+
+describe('an event without pricing', () => {
+  const cases: readonly [kind: UsageKind, item: () => IntakeItem][] = [
+    ['completed', () => take(without('pricing'))],
+    ['pending', () => takeEvent({ pricing: undefined }, 'pending')],
+  ];
+  for (const [kind, item] of cases) {
+    it(`that is ${kind} is left to the price book, with its tenant and its event`, () => {
+      const taken = item();
+      expect(taken).to.include({ kind: 'unquoted' }).and.have.nested.property('event.kind', kind);
+      expect(taken).to.have.property('tenantId').that.is.a('string');
     });
   }
 });

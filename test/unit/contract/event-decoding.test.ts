@@ -5,7 +5,7 @@ import { EXAMPLES } from '../../../src/contract/examples.js';
 import { COMPLETED, LIMITS, PENDING, USAGE, bytesOf, completed, without } from './sample-messages.js';
 
 describe('the event gate accepts', () => {
-  it('a pending event, with defaults for the estimate and the time in UTC with milliseconds', () => {
+  it('a pending event, with no input estimated, its missing bound left to the ledger, and the time in UTC with milliseconds', () => {
     const event = { ...PENDING, estimate: {}, occurred_at: '2026-03-31T11:30:00+02:00' };
     expect(decodePending(bytesOf(without(event, 'api_key_id')), LIMITS)).to.deep.equal({
       ok: true,
@@ -19,7 +19,7 @@ describe('the event gate accepts', () => {
         model: 'claude-sonnet-4',
         presetItemId: 'preset-3',
         stream: true,
-        estimate: { inputTokens: 0, maxOutputTokens: 4096 },
+        estimate: { inputTokens: 0 },
         pricing: { inputPer1k: '0.003', outputPer1k: '0.015', currency: 'USD', priceVersion: 'list-2026-03' },
         producer: { instance: 'gateway-7c9f', epoch: 1774949400000, seq: 41 },
       },

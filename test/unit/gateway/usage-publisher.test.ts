@@ -70,7 +70,7 @@ describe('the usage publisher', () => {
     expect(pending.ok && pending.event).to.deep.include({
       traceId: 'trace-1',
       pricing: PENDING.pricing,
-      estimate: { inputTokens: 10, maxOutputTokens: 4096 },
+      estimate: { inputTokens: 10 },
       producer: { instance: 'gateway-1', epoch: 7, seq: 0 },
     });
     const producer = { instance: 'gateway-1', epoch: 7, seq: 1 };

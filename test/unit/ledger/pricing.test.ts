@@ -6,6 +6,7 @@ import {
   completedUsage,
   costOf,
   estimatedUsage,
+  estimateOf,
   type MeteredUsage,
   samePrice,
 } from '../../../src/ledger/pricing.js';
@@ -112,11 +113,29 @@ describe('usage without a price', () => {
 
 describe('what an event is charged for', () => {
   it('is its estimate while it is pending', () => {
-    expect(estimatedUsage(pending({ estimate: { inputTokens: 7, maxOutputTokens: 4096 } }), PRICING)).to.deep.equal([
+    expect(estimatedUsage({ inputTokens: 7, outputTokens: 4096 }, PRICING)).to.deep.equal([
       { meter: 'input_tokens', quantity: 7, pricePer1k: '0.003' },
       { meter: 'output_tokens', quantity: 4096, pricePer1k: '0.015' },
     ]);
   });
+
+  for (const [named, limits, held] of [
+    [undefined, { outputTokensDefault: 4096, outputTokensMax: null }, 4096],
+    [undefined, { outputTokensDefault: 800, outputTokensMax: null }, 800],
+    [undefined, { outputTokensDefault: 800, outputTokensMax: 500 }, 500],
+    [0, { outputTokensDefault: 800, outputTokensMax: 500 }, 0],
+    [500, { outputTokensDefault: 800, outputTokensMax: 500 }, 500],
+    [501, { outputTokensDefault: 800, outputTokensMax: 500 }, 500],
+    [100_000, { outputTokensDefault: 4096, outputTokensMax: null }, 100_000],
+    [7, { outputTokensDefault: 4096, outputTokensMax: 0 }, 0],
+  ] as const) {
+    const { outputTokensDefault, outputTokensMax } = limits;
+    const rule = `default ${outputTokensDefault}, ${outputTokensMax === null ? 'no cap' : `cap ${outputTokensMax}`}`;
+    it(`is an estimate of ${held} output tokens when the event names ${named ?? 'none'} (${rule})`, () => {
+      const estimate = { inputTokens: 7, ...(named === undefined ? {} : { maxOutputTokens: named }) };
+      expect(estimateOf(pending({ estimate }), limits)).to.deep.equal({ inputTokens: 7, outputTokens: held });
+    });
+  }
 
   it('is what it reports once completed, every further meter with its own price or none', () => {
     const usage: UsageCompleted['usage'] = { inputTokens: 5, outputTokens: 6, meters: { requests: 1, images: 2 } };

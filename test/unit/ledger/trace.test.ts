@@ -1,7 +1,7 @@
 /** Owns: one test per cell of the table "the life of a trace": what each event comes to in each state. */
 import { expect } from 'chai';
 import { parseAmount } from '../../../src/ledger/money.js';
-import type { TraceState } from '../../../src/ledger/trace.js';
+import { decide, type TraceState } from '../../../src/ledger/trace.js';
 import { account, book, completed, decideOn, intentOf, NO_TOKENS, pending, PRICING } from './usage-samples.js';
 
 const NONE: TraceState = { status: 'NONE' };
@@ -57,6 +57,21 @@ describe('none × usage.pending', () => {
   it('reserves under hold policy estimate and only asks under hold policy none', () => {
     expect(intentOf(decideOn(NONE, pending()))).to.include({ phase: 'p', reserves: true, settlesHold: false });
     expect(intentOf(decideOn(NONE, pending(), PRECHECKING)).reserves).to.equal(false);
+  });
+
+  it('PENDING at the default output when the event names no bound, and at the cap when it names more', () => {
+    const estimates = { outputTokensDefault: 1500, outputTokensMax: 1800 };
+    const heldFor = (estimate: { inputTokens: number; maxOutputTokens?: number }) =>
+      intentOf(decide(NONE, pending({ estimate }), { pricing: PRICING, holdPolicy: 'estimate', estimates }));
+    for (const [intent, outputTokens, amountNano] of [
+      [heldFor({ inputTokens: 1000 }), 1500, 25_500_000n],
+      [heldFor({ inputTokens: 1000, maxOutputTokens: 2000 }), 1800, 30_000_000n],
+      [heldFor({ inputTokens: 1000, maxOutputTokens: 1 }), 1, 3_015_000n],
+    ] as const) {
+      expect(intent.granted).to.include({ amountNano, heldDeltaNano: amountNano });
+      expect(intent.delta.availableNano).to.equal(-amountNano);
+      expect(intent.usage).to.include({ inputTokens: 1000, outputTokens });
+    }
   });
 
   it('unpriced when the estimate has a meter without a price', () => {
@@ -215,10 +230,11 @@ for (const state of ENDED) {
       expect(book(state, completed(), account({ dailyQuota: 0, monthlyQuota: 0 })).entry.status).to.equal('COMMITTED');
     });
 
-    it('FAILED when the balance does not cover it', () => {
-      expect(book(state, completed(), POOR).entry).to.include({
+    it('FAILED when the balance does not cover it: required, available, and that the charge was late', () => {
+      expect(book(state, completed(), POOR).entry).to.deep.include({
         status: 'FAILED',
         description: 'INSUFFICIENT_BALANCE',
+        detail: { required: '0.018000000', available: '0.017000000', charge: 'late' },
       });
     });
 

@@ -4,12 +4,16 @@ import { type Booked, bookIntent, type EntryOrigin } from '../../../src/ledger/c
 import type { LedgerEntry } from '../../../src/ledger/entry.js';
 import type { EventPricing, UsageCompleted, UsageEvent, UsagePending } from '../../../src/ledger/events.js';
 import { parseAmount } from '../../../src/ledger/money.js';
+import type { EstimateLimits } from '../../../src/ledger/pricing.js';
 import { refusalOf } from '../../../src/ledger/quota-rule.js';
 import { type Decision, decide, type EntryIntent, type TraceState } from '../../../src/ledger/trace.js';
 import { invariant } from '../../../src/runtime/errors.js';
 
 /** 0.003 per 1,000 input tokens, 0.015 per 1,000 output tokens. */
 export const PRICING: EventPricing = { inputPer1k: '0.003', outputPer1k: '0.015', currency: 'USD', priceVersion: 'v1' };
+
+/** 4,096 output tokens for an event that names no bound, and no cap. */
+export const ESTIMATES: EstimateLimits = { outputTokensDefault: 4096, outputTokensMax: null };
 
 const IDENTITY = {
   eventId: 'event-1',
@@ -73,7 +77,11 @@ export function intentOf(decision: Decision): EntryIntent {
 
 /** Decides an event with the prices of these tests. */
 export function decideOn(state: TraceState, event: UsageEvent, from: Account = account()): Decision {
-  return decide(state, event, { pricing: event.pricing ?? PRICING, holdPolicy: from.holdPolicy });
+  return decide(state, event, {
+    pricing: event.pricing ?? PRICING,
+    holdPolicy: from.holdPolicy,
+    estimates: ESTIMATES,
+  });
 }
 
 /** Decides, asks the rule and books: the entry an event becomes on an account, and the account after it. */

@@ -3,7 +3,8 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { expect } from 'chai';
-import { type Environment, loadConfig, SETTINGS } from '../../../src/runtime/config.js';
+import { MAX_OUTPUT_TOKENS_DEFAULT } from '../../../src/contract/usage-pending-dto.js';
+import { type Environment, environmentOf, loadConfig, SETTINGS } from '../../../src/runtime/config.js';
 import { isTollbookError } from '../../../src/runtime/errors.js';
 import { recognise } from '../../../src/stack/server-process.js';
 import { openState, writeState } from '../../../src/stack/stack-state.js';
@@ -55,11 +56,31 @@ describe('the settings', () => {
     expect(config).to.include({
       ...{ databaseOwnerUrl: COMPLETE.DATABASE_URL, databaseRole: 'tollbook_app', redisPrefix: 'tollbook' },
       ...{ topicPending: 'usage.pending', topicCompleted: 'usage.completed', consumerGroup: 'tollbook-ledger' },
-      ...{ chunkMessagesMax: 2000, partitionsConcurrent: 4, redisDeadlineMs: 250, eventBytesMax: 262_144 },
+      ...{ chunkMessagesMax: 2000, partitionsConcurrent: 6, redisDeadlineMs: 250, eventBytesMax: 262_144 },
       ...{ eventAgeMaxMs: 3_888_000_000, holdTtlMs: 900_000, inflightTtlMs: 900_000, logLevel: 'info' },
       ...{ defaultCurrency: 'USD', defaultCreditLimit: '0', defaultHoldPolicy: 'estimate' },
     });
     expect([config.defaultDailyQuota, config.defaultMonthlyQuota]).to.deep.equal([undefined, undefined]);
+  });
+
+  it('hold for what the contract says where a pending event names no bound, without a cap', () => {
+    const config = loadConfig(COMPLETE);
+    expect(config.estimateOutputTokensDefault).to.equal(MAX_OUTPUT_TOKENS_DEFAULT);
+    expect(config.estimateOutputTokensMax).to.equal(undefined);
+    expect(config).to.include({ holdTtlMs: 900_000, holdTtlNoneMs: 900_000, expiryIntervalMs: 5_000 });
+  });
+
+  it('reach a child process through its environment, a cap that is not set staying unset', () => {
+    for (const cap of ['', '0', '2048']) {
+      const config = loadConfig({
+        ...COMPLETE,
+        ...{ TOLLBOOK_HOLD_TTL_NONE_MS: '2000', TOLLBOOK_EXPIRY_INTERVAL_MS: '250' },
+        ...{ TOLLBOOK_ESTIMATE_OUTPUT_TOKENS_DEFAULT: '1000', TOLLBOOK_ESTIMATE_OUTPUT_TOKENS_MAX: cap },
+      });
+      expect(config).to.include({ holdTtlNoneMs: 2_000, expiryIntervalMs: 250, estimateOutputTokensDefault: 1_000 });
+      expect(config.estimateOutputTokensMax).to.equal(cap === '' ? undefined : Number(cap));
+      expect(loadConfig(environmentOf(config))).to.deep.equal(config);
+    }
   });
 
   it('are read from the environment, an empty value counting as unset', () => {
@@ -72,6 +93,13 @@ describe('the settings', () => {
       ...{ databaseOwnerUrl: 'postgresql://owner@db/tollbook', chunkMessagesMax: 500, defaultDailyQuota: 0 },
       ...{ defaultCreditLimit: '25.50', logLevel: 'info' },
     });
+  });
+
+  it('name no price book unless told to, and refuse a name that no import can give', () => {
+    expect(loadConfig(COMPLETE).priceBook).to.equal('');
+    expect(loadConfig({ ...COMPLETE, TOLLBOOK_PRICE_BOOK: 'public-list.2' }).priceBook).to.equal('public-list.2');
+    const { problems } = problemsOf({ ...COMPLETE, TOLLBOOK_PRICE_BOOK: 'List@1' });
+    expect(problems).to.deep.equal(['TOLLBOOK_PRICE_BOOK is "List@1": must be the name of a price book or empty']);
   });
 
   it('are frozen', () => {

@@ -1,0 +1,42 @@
+/**
+ * Owns: what charging works with, made from the settings; the same for consuming and for a redrive.
+ * Does not own: the connections it is given.
+ */
+import type { ChargePorts } from '../consumers/chunk-charge.js';
+import type { IntakeLimits } from '../consumers/intake.js';
+import { RedisQuotaGate } from '../consumers/quota-gate.js';
+import type { AccountTerms } from '../ledger/account.js';
+import { parseAmount } from '../ledger/money.js';
+import type { QuotaScripts } from '../lua/quota-scripts.js';
+import { systemClock } from '../runtime/clock.js';
+import type { Config } from '../runtime/config.js';
+import type { Logger } from '../runtime/logger.js';
+
+/** The ports of charging, and the bounds on what is accepted. Throws MONEY_MALFORMED, MONEY_OUT_OF_RANGE. */
+export function chargingParts(
+  config: Readonly<Config>,
+  { scripts, logger }: { readonly scripts: QuotaScripts; readonly logger: Logger },
+): ChargePorts & { readonly limits: IntakeLimits } {
+  return {
+    gate: new RedisQuotaGate({ scripts, deadlineMs: config.redisDeadlineMs, clock: systemClock, logger }),
+    clock: systemClock,
+    limits: { eventBytesMax: config.eventBytesMax, eventAgeMaxMs: config.eventAgeMaxMs },
+    defaults: { currency: config.defaultCurrency, terms: defaultTerms(config) },
+    holdTtlMs: { estimate: config.holdTtlMs, none: config.holdTtlNoneMs },
+    estimates: {
+      outputTokensDefault: config.estimateOutputTokensDefault,
+      outputTokensMax: config.estimateOutputTokensMax ?? null,
+    },
+    priceBook: config.priceBook === '' ? undefined : config.priceBook,
+  };
+}
+
+/** The terms of accounts that open by themselves. Throws MONEY_MALFORMED, MONEY_OUT_OF_RANGE. */
+export function defaultTerms(config: Readonly<Config>): AccountTerms {
+  return {
+    creditLimitNano: parseAmount(config.defaultCreditLimit, 'TOLLBOOK_DEFAULT_CREDIT_LIMIT'),
+    dailyQuota: config.defaultDailyQuota ?? null,
+    monthlyQuota: config.defaultMonthlyQuota ?? null,
+    holdPolicy: config.defaultHoldPolicy,
+  };
+}

@@ -1,0 +1,90 @@
+/**
+ * Owns: the redrive of dead letters: their original messages charged again, by the steps of the charge protocol
+ * (chunk-charge.ts), as a chunk of a stream of their own.
+ *
+ *  1. Lock the cursor of the redrive stream, then the letters; those that are no longer open are left as they are.
+ *  2. Decode and validate the original bytes as if they came now; number those that decode in the redrive stream.
+ *  3. Charge them: steps 3 to 6 of the charge protocol.
+ *  4. Whatever would be a dead letter again stays open: roll back, and go on at 1 without it.
+ *  5. Record what became of each letter, and give it that state; commit.
+ *
+ * What a crash leaves behind: before the commit of 5, nothing but in-flight items in Redis, which the repeated redrive
+ * finds `already` there. After it, everything; running processes follow the redrive stream and project it.
+ * Does not own: finding the letters, SQL.
+ * Invariants: a letter is charged at most once, whoever redrives it and how often; what stays open has left no trace;
+ * letters that name their tenant are charged in the order given, tenant by tenant.
+ */
+import type { StreamSource } from '../ledger/batch.js';
+import { letterName, type LetterSummary, redriveSource } from '../ledger/dead-letter.js';
+import { isTollbookError } from '../runtime/errors.js';
+import type { QuotaGate } from './quota-gate.js';
+import {
+  attemptRedrive,
+  kindOf,
+  type LetterRedrive,
+  type RedriveChunk,
+  type RedriveOrder,
+  type RedrivePorts,
+} from './redrive-attempt.js';
+
+/** One database transaction: bounded in messages and, but for a single larger message, in bytes. */
+const CHUNK_LETTERS_MAX = 500;
+const CHUNK_BYTES_MAX = 8 * 1024 * 1024;
+const CONFLICT_RETRIES_MAX = 5;
+
+/** Grants nothing and refuses nothing: the locked accounts decide, and no delta is left in Redis. */
+const LEDGER_ALONE: QuotaGate = { refusals: () => Promise.resolve(new Map()) };
+
+/**
+ * Redrives letters and returns what each came to, in their order.
+ * Idempotent: a letter that was redriven is reported as closed. Atomic: chunk by chunk; a failure leaves whole chunks.
+ * A dry run asks nobody but the ledger, and sees each chunk as if it were the only one.
+ * Throws TOPIC_UNKNOWN before anything is written, POSTGRES_*.
+ */
+export async function redriveLetters(ports: RedrivePorts, order: RedriveOrder): Promise<LetterRedrive[]> {
+  for (const { topic } of order.letters) kindOf(ports, topic);
+  const charging = order.isDryRun ? { ...ports, gate: LEDGER_ALONE } : ports;
+  const results = new Map<string, LetterRedrive>();
+  for (const chunk of chunksOf(order.letters)) {
+    for (const result of await redriveChunk(charging, chunk, order)) results.set(letterName(result.position), result);
+  }
+  return order.letters.flatMap((letter) => results.get(letterName(letter)) ?? []);
+}
+
+/** Cuts letters into chunks of one redrive stream each, in their order. */
+function chunksOf(letters: readonly LetterSummary[]): RedriveChunk[] {
+  const chunks: { source: StreamSource; letters: LetterSummary[]; bytes: number }[] = [];
+  const last = new Map<number, (typeof chunks)[number]>();
+  for (const letter of letters) {
+    const source = redriveSource(letter.tenantId);
+    const open = last.get(source.partition);
+    const fits =
+      open !== undefined &&
+      open.letters.length < CHUNK_LETTERS_MAX &&
+      open.bytes + letter.valueBytes <= CHUNK_BYTES_MAX;
+    const chunk = fits ? open : { source, letters: [], bytes: 0 };
+    if (!fits) chunks.push(chunk);
+    last.set(source.partition, chunk);
+    chunk.letters.push(letter);
+    chunk.bytes += letter.valueBytes;
+  }
+  return chunks;
+}
+
+/** Attempts a chunk until nothing in it is a dead letter again; each attempt is without those of the one before. */
+async function redriveChunk(ports: RedrivePorts, chunk: RedriveChunk, order: RedriveOrder): Promise<LetterRedrive[]> {
+  const stillDead = new Map<string, LetterRedrive>();
+  for (let retries = 0; ;) {
+    try {
+      const { results, isFinal } = await ports.letters.transact(
+        (transaction) => attemptRedrive(ports, transaction, { chunk, order, stillDead }),
+        ({ isWritten }) => isWritten && !order.isDryRun,
+      );
+      if (isFinal) return [...stillDead.values(), ...results];
+      for (const result of results) stillDead.set(letterName(result.position), result);
+    } catch (error) {
+      retries += 1;
+      if (!isTollbookError(error, 'POSTGRES_CONFLICT') || retries > CONFLICT_RETRIES_MAX) throw error;
+    }
+  }
+}

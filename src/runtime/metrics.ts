@@ -1,0 +1,147 @@
+/**
+ * Owns: the figures a process tells about itself: their names, labels and meaning, in a registry of its own.
+ * Does not own: when something happened (the caller says so), nor serving them (metrics-endpoint.ts).
+ * Invariants: nothing is counted per event: the figures of a chunk are added once, and what others count already is read
+ * when somebody asks; a figure that cannot be read in time is left out, never told as it was before.
+ */
+import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom-client';
+
+/** What became of the messages of one chunk; the fields of a sealed batch that count messages. */
+export interface ChunkCounts {
+  readonly charged: number;
+  readonly duplicates: number;
+  readonly superseded: number;
+  readonly skipped: number;
+  readonly unpriced: number;
+  readonly deadLetters: number;
+}
+
+/** What a projector has done since its start. */
+export interface ProjectionFigures {
+  readonly projected: number;
+  readonly failures: number;
+  readonly ahead: number;
+}
+
+/** From 5 ms (a small chunk) to 10 s (a chunk that waited for locks), in seconds. */
+const CHUNK_SECONDS = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10];
+/** A scrape gives up after 10 s by default, and must not lose all figures because Kafka is away. */
+const LAG_DEADLINE_MS = 1_000;
+
+/** The label of each count of a batch; the names of its columns. */
+const OUTCOMES: Readonly<Record<keyof ChunkCounts, string>> = {
+  charged: 'charged',
+  duplicates: 'duplicates',
+  superseded: 'superseded',
+  skipped: 'skipped',
+  unpriced: 'unpriced',
+  deadLetters: 'dead_letters',
+};
+
+/** The figures of one process. */
+export class Metrics {
+  readonly #registry = new Registry();
+  readonly #messages: Counter;
+  readonly #chunkSeconds: Histogram;
+  readonly #leakedHolds: Counter;
+
+  constructor() {
+    const registers = [this.#registry];
+    this.#messages = new Counter({
+      name: 'tollbook_messages_total',
+      help: 'Messages that passed in sealed batches, by what became of them.',
+      labelNames: ['topic', 'outcome'],
+      registers,
+    });
+    this.#chunkSeconds = new Histogram({
+      name: 'tollbook_chunk_seconds',
+      help: 'How long a chunk took from its first message decoded to its commit.',
+      buckets: CHUNK_SECONDS,
+      registers,
+    });
+    this.#leakedHolds = new Counter({
+      name: 'tollbook_leaked_holds_total',
+      help: 'In-flight items that never reached the ledger and were swept after their time to live.',
+      registers,
+    });
+  }
+
+  /** Adds one sealed chunk. Cost: one addition per outcome that occurred. */
+  addChunk({ topic, counts, seconds }: { topic: string; counts: ChunkCounts; seconds: number }): void {
+    this.#chunkSeconds.observe(seconds);
+    for (const [field, outcome] of Object.entries(OUTCOMES) as [keyof ChunkCounts, string][]) {
+      if (counts[field] > 0) this.#messages.inc({ topic, outcome }, counts[field]);
+    }
+  }
+
+  /** Adds what a sweep of the in-flight items found leaked. */
+  addLeakedHolds(leaked: number): void {
+    this.#leakedHolds.inc(leaked);
+  }
+
+  /** Tells from now on what a projector has done. */
+  watchProjections(read: () => ProjectionFigures): void {
+    this.#watchCount('tollbook_projections_total', 'Quota hashes set to their ledger.', () => read().projected);
+    this.#watchCount(
+      'tollbook_projection_failures_total',
+      'Runs of the projector that failed and were repeated.',
+      () => read().failures,
+    );
+    this.#watchCount(
+      'tollbook_hash_ahead_total',
+      'Quota hashes found ahead of their ledger, as after restoring an older database: an alarm.',
+      () => read().ahead,
+    );
+  }
+
+  /** Tells from now on how many offsets of each topic are not charged yet; left out while they cannot be read. */
+  watchLag(read: () => Promise<ReadonlyMap<string, bigint>>): void {
+    new Gauge({
+      name: 'tollbook_stream_lag',
+      help: 'Offsets between the ledger and the end of the log, over all partitions of a topic.',
+      labelNames: ['topic'],
+      registers: [this.#registry],
+      async collect() {
+        const lag = await withinDeadline(read());
+        this.reset();
+        for (const [topic, offsets] of lag) this.set({ topic }, Number(offsets));
+      },
+    });
+  }
+
+  /** Tells from now on about the process itself: memory, CPU, event loop, garbage collection. */
+  watchProcess(): void {
+    collectDefaultMetrics({ register: this.#registry });
+  }
+
+  /** The figures as they are now, in the text format of Prometheus, with its content type. Never rejects. */
+  async read(): Promise<{ readonly text: string; readonly contentType: string }> {
+    return { text: await this.#registry.metrics(), contentType: this.#registry.contentType };
+  }
+
+  #watchCount(name: string, help: string, read: () => number): void {
+    new Counter({
+      name,
+      help,
+      registers: [this.#registry],
+      collect() {
+        this.reset();
+        this.inc(read());
+      },
+    });
+  }
+}
+
+/** The figures, or none when they cannot be read in time. */
+async function withinDeadline(work: Promise<ReadonlyMap<string, bigint>>): Promise<ReadonlyMap<string, bigint>> {
+  const none = new Map<string, bigint>();
+  let timer: NodeJS.Timeout | undefined;
+  const deadline = new Promise<ReadonlyMap<string, bigint>>((resolve) => {
+    timer = setTimeout(() => resolve(none), LAG_DEADLINE_MS);
+  });
+  try {
+    return await Promise.race([work.catch(() => none), deadline]);
+  } finally {
+    clearTimeout(timer);
+  }
+}

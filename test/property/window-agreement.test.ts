@@ -1,0 +1,209 @@
+/**
+ * Request windows at their boundaries: the scripts on a real Redis and the rule on the account refuse the same events, with
+ * the same figures, whatever the order of instants, projections and losses of Redis.
+ */
+import { expect } from 'chai';
+import fc from 'fast-check';
+import { bookChunk } from '../../src/consumers/chunk-booking.js';
+import { type PlannedEntry, type PlannedItem, planChunk } from '../../src/consumers/chunk-plan.js';
+import type { BillableEvent } from '../../src/consumers/intake.js';
+import { type QuotaGate, RedisQuotaGate } from '../../src/consumers/quota-gate.js';
+import type { Account, HoldPolicy } from '../../src/ledger/account.js';
+import type { LedgerEntry } from '../../src/ledger/entry.js';
+import { ZERO } from '../../src/ledger/money.js';
+import { traceKey } from '../../src/ledger/ledger-store.js';
+import { monthOf, type QuotaRefusal, refusalOf } from '../../src/ledger/quota-rule.js';
+import { QuotaScripts } from '../../src/lua/quota-scripts.js';
+import { dropsOf } from '../../src/projections/projection.js';
+import { quotaHashOf } from '../../src/projections/quota-hash-of.js';
+import { createLogger } from '../../src/runtime/logger.js';
+import { propertySeed } from '../model/property-seed.js';
+import { openTestRedis, type TestRedis } from '../model/test-redis.js';
+import { billable } from '../unit/consumers/chunk-samples.js';
+import { completed, ESTIMATES, NO_TOKENS, pending } from '../unit/ledger/usage-samples.js';
+import { deliver, type MemoryLedger, openLedger, stateOf } from './memory-ledger.js';
+
+const TENANT = 'tenant-1';
+const DAY_MS = 24 * 3_600_000;
+/** The first instant of a window: a day, the months after 28, 29, 30 and 31 days, a leap day, a year. */
+const BOUNDARIES = [
+  ...['2026-03-16', '2026-03-01', '2028-03-01', '2026-05-01', '2026-04-01', '2028-02-29', '2027-01-01'],
+].map((day) => Date.parse(`${day}T00:00:00.000Z`));
+const GRANTS_ALL: QuotaGate = { refusals: () => Promise.resolve(new Map()) };
+
+type Happening =
+  | {
+      readonly kind: 'event';
+      readonly what: 'pending' | 'completed' | 'cancelled';
+      readonly trace: number;
+      readonly offsetMs: number;
+    }
+  | { readonly kind: 'expire'; readonly trace: number }
+  | { readonly kind: 'project' | 'loseRedis' };
+
+const offsetMs = fc.oneof(
+  { weight: 4, arbitrary: fc.constantFrom(-1, 0, 1) },
+  { weight: 1, arbitrary: fc.constantFrom(-DAY_MS - 1, -DAY_MS, DAY_MS - 1, DAY_MS) },
+  { weight: 2, arbitrary: fc.integer({ min: -2 * DAY_MS, max: 2 * DAY_MS }) },
+);
+const trace = fc.integer({ min: 0, max: 5 });
+const happening: fc.Arbitrary<Happening> = fc.oneof(
+  {
+    weight: 10,
+    arbitrary: fc.record({
+      kind: fc.constant('event'),
+      what: fc.constantFrom('pending', 'completed', 'completed', 'cancelled'),
+      trace,
+      offsetMs,
+    }),
+  },
+  { weight: 1, arbitrary: fc.record({ kind: fc.constant('expire'), trace }) },
+  { weight: 3, arbitrary: fc.constant<Happening>({ kind: 'project' }) },
+  { weight: 1, arbitrary: fc.constant<Happening>({ kind: 'loseRedis' }) },
+);
+const history = fc.record({
+  boundaryMs: fc.constantFrom(...BOUNDARIES),
+  dailyQuota: fc.option(fc.integer({ min: 0, max: 3 }), { nil: null }),
+  monthlyQuota: fc.option(fc.integer({ min: 0, max: 4 }), { nil: null }),
+  holdPolicy: fc.constantFrom<HoldPolicy>('estimate', 'none'),
+  happenings: fc.array(happening, { minLength: 1, maxLength: 16 }),
+});
+
+describe('request windows at their boundaries', function () {
+  this.timeout(120_000);
+  let test: TestRedis;
+  let scripts: QuotaScripts;
+  let gate: QuotaGate;
+  let kafkaOffset = 0n;
+
+  before(async () => {
+    test = await openTestRedis();
+    scripts = new QuotaScripts(test.redis, { prefix: test.prefix });
+    const logger = createLogger({ level: 'silent' });
+    gate = new RedisQuotaGate({ scripts, deadlineMs: 10_000, clock: { nowMs: () => 0 }, logger });
+  });
+  after(() => test.close());
+
+  function open({ dailyQuota, monthlyQuota, holdPolicy }: Pick<Terms, keyof Terms>): MemoryLedger {
+    return openLedger(TENANT, { creditLimitNano: ZERO, dailyQuota, monthlyQuota, holdPolicy }, 10n ** 15n);
+  }
+
+  /** Plans an event, asks the gate, books what it leaves: steps 4 to 6 of the charge protocol without a database. */
+  async function charge(ledger: MemoryLedger, item: BillableEvent, asked: QuotaGate): Promise<void> {
+    const accounts = new Map([[TENANT, ledger.account]]);
+    const { traceId } = item.event;
+    const traces = new Map([[traceKey({ tenantId: TENANT, traceId }), stateOf(ledger, traceId)]]);
+    const planned = planChunk([item], { accounts, traces, parked: new Set(), openings: new Map() }, ESTIMATES);
+    const refusals = await asked.refusals(planned, accounts);
+    if (asked === gate) expectAsStrict(planned, refusals, ledger.account);
+    const content = bookChunk({
+      source: { topic: 'memory', partition: 0 },
+      planned,
+      accounts,
+      refusals,
+      holdExpiresAt: { estimate: '2030-01-01T00:00:00.000Z', none: '2030-01-01T00:00:00.000Z' },
+    });
+    ledger.account = content.accounts[0] ?? ledger.account;
+    ledger.entries.push(...content.entries);
+  }
+
+  async function project(ledger: MemoryLedger): Promise<void> {
+    const [version = null] = await scripts.versions([TENANT]);
+    const steps = ledger.entries.filter(({ seq, type }) => type === 'DEDUCT' && seq > (version ?? 0));
+    const [reply] = await scripts.project([
+      {
+        tenantId: TENANT,
+        expectedVersion: version,
+        onlyIfNoInflight: false,
+        hash: quotaHashOf(ledger.account),
+        drop: dropsOf(steps),
+      },
+    ]);
+    expect(reply?.kind).to.equal('projected');
+  }
+
+  it('refuse the same events with the same limit and used in Redis and in the ledger', async () => {
+    const seed = propertySeed();
+    const property = fc.asyncProperty(history, async ({ boundaryMs, happenings, ...terms }) => {
+      await test.clear();
+      const [asking, alone] = [open(terms), open(terms)];
+      for (const next of happenings) {
+        kafkaOffset += 1n;
+        if (next.kind === 'event') {
+          const item = billable(kafkaOffset, eventOf(next, boundaryMs));
+          await charge(asking, item, gate);
+          await charge(alone, item, GRANTS_ALL);
+        } else if (next.kind === 'expire') {
+          const expiry = { kind: 'expiry', tenantId: TENANT, traceId: `trace-${next.trace}` } as const;
+          for (const ledger of [asking, alone]) deliver(ledger, expiry, kafkaOffset);
+          await project(asking); // until then Redis counts the expired request, and refuses rather too much
+        } else if (next.kind === 'project') await project(asking);
+        else await test.clear();
+        expect(asking.entries).to.deep.equal(alone.entries);
+        expectWindows(alone, terms);
+      }
+      await project(asking);
+      expect(await scripts.readQuota([TENANT])).to.deep.equal([quotaHashOf(alone.account)]);
+      expect(await scripts.readInflight([TENANT])).to.deep.equal([[]]);
+    });
+    await fc.assert(property, { seed, numRuns: 400 });
+  });
+});
+
+/**
+ * What the account refuses, Redis refuses with the same figures, wherever it is asked; but for a daily window that its hash
+ * still takes for the open one, where it says so before it comes to the month.
+ */
+function expectAsStrict(
+  planned: readonly PlannedItem[],
+  refusals: ReadonlyMap<PlannedEntry, QuotaRefusal>,
+  account: Account,
+): void {
+  for (const entry of planned) {
+    if (entry.kind !== 'entry' || entry.intent.refused === null || !entry.intent.reserves) continue;
+    const refusal = refusalOf(account, entry.intent.delta);
+    if (refusal === undefined) continue;
+    const byRedis = refusals.get(entry);
+    const isOfPastDay = byRedis?.code === 'DAILY_QUOTA_EXCEEDED' && entry.intent.delta.day < account.dailyDate;
+    if (!isOfPastDay) expect(byRedis).to.deep.equal(refusal);
+  }
+}
+
+interface Terms {
+  readonly dailyQuota: number | null;
+  readonly monthlyQuota: number | null;
+  readonly holdPolicy: HoldPolicy;
+}
+
+function eventOf({ what, trace: number, offsetMs: offset }: Happening & { kind: 'event' }, boundaryMs: number) {
+  const shared = {
+    tenantId: TENANT,
+    traceId: `trace-${number}`,
+    occurredAt: new Date(boundaryMs + offset).toISOString(),
+  };
+  if (what === 'pending') return pending(shared);
+  return what === 'completed' ? completed(shared) : completed({ ...shared, outcome: 'cancelled', usage: NO_TOKENS });
+}
+
+/** The open windows count the entries of their day and month and nothing else; only late charges go beyond a quota. */
+function expectWindows({ account, entries }: MemoryLedger, { dailyQuota, monthlyQuota }: Terms): void {
+  const windows = [
+    { quota: dailyQuota, used: account.dailyUsed, current: account.dailyDate, windowOf: (day: string) => day },
+    { quota: monthlyQuota, used: account.monthlyUsed, current: account.monthlyMonth, windowOf: monthOf },
+  ];
+  for (const { quota, used, current, windowOf } of windows) {
+    const counted = entries.filter(({ countedOn }) => countedOn !== null && windowOf(countedOn) === current);
+    expect(used, current).to.equal(counted.reduce((sum, { requests }) => sum + requests, 0));
+    const late = counted.filter(({ description }) => description === 'late').length;
+    if (quota !== null) expect(used - late, `${current} of ${quota}`).to.be.at.most(quota);
+  }
+  for (const entry of entries) expectFigures(entry, { dailyQuota, monthlyQuota });
+}
+
+function expectFigures({ description, detail }: LedgerEntry, quotas: Omit<Terms, 'holdPolicy'>): void {
+  if (description !== 'DAILY_QUOTA_EXCEEDED' && description !== 'MONTHLY_QUOTA_EXCEEDED') return;
+  const limit = description === 'DAILY_QUOTA_EXCEEDED' ? quotas.dailyQuota : quotas.monthlyQuota;
+  expect(detail).to.have.keys('limit', 'used');
+  expect(Number(detail?.['limit'])).to.equal(limit);
+  expect(Number(detail?.['used'])).to.be.at.least(limit!);
+}

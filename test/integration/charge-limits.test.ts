@@ -7,6 +7,7 @@ import { QuotaScripts } from '../../src/lua/quota-scripts.js';
 import { Projector } from '../../src/projections/projector.js';
 import { createRedis } from '../../src/runtime/redis.js';
 import { expectAtRest } from '../support/at-rest.js';
+import { startOwnRedis } from '../support/own-redis.js';
 import { type EntryText, NO_LIMITS, ProtocolWorld } from '../support/protocol-world.js';
 import { wireCompleted, wirePending } from '../support/wire-usage.js';
 
@@ -44,6 +45,9 @@ const LIMITS: readonly Limit[] = [
   },
 ];
 
+const [BALANCE] = LIMITS as [Limit, ...Limit[]];
+const ROUNDS = 10;
+
 /** A port on which nothing listens. */
 async function deadPort(): Promise<number> {
   const server = createServer();
@@ -57,6 +61,10 @@ describe('limits under concurrent charges', () => {
   let world: ProtocolWorld;
   let projector: Projector;
   let away: Redis;
+  const WAYS: readonly (readonly [how: string, redisOf: () => Redis])[] = [
+    ['with Redis up', () => world.server.redis],
+    ['with Redis away', () => away],
+  ];
 
   before(async () => {
     world = await ProtocolWorld.open();
@@ -71,12 +79,19 @@ describe('limits under concurrent charges', () => {
     await world.close();
   });
 
+  const scriptsByRedis = new Map<Redis, QuotaScripts>();
+  function scriptsOn(redis: Redis): QuotaScripts {
+    const known = scriptsByRedis.get(redis) ?? new QuotaScripts(redis, { prefix: world.server.prefix });
+    scriptsByRedis.set(redis, known);
+    return known;
+  }
+
   /** Charges 100 completions of one unit, each as a chunk of its own, several partitions at once. */
   async function race(
     tenantId: string,
     servers: { redis: Redis; afterChunk?: (chunks: number) => Promise<unknown> },
   ): Promise<void> {
-    const scripts = new QuotaScripts(servers.redis, { prefix: world.server.prefix });
+    const scripts = scriptsOn(servers.redis);
     const protocol = world.protocol({
       gate: world.gate(scripts),
       wakeProjector: (advances) => projector.markAdvanced(advances),
@@ -128,6 +143,33 @@ describe('limits under concurrent charges', () => {
         chunks % 25 === 0 ? world.server.redis.flushall() : undefined;
       await race(tenantId, { redis: world.server.redis, afterChunk: losing });
       await expectCovered(tenantId, limit);
+    });
+  }
+
+  it(`a balance that covers ${COVERED} of 100 requests commits exactly those when Redis is killed half-way, ten times out of ten`, async () => {
+    for (let round = 0; round < ROUNDS; round += 1) {
+      const own = await startOwnRedis();
+      try {
+        const tenantId = world.tenant();
+        await world.credit(tenantId, BALANCE.credit, BALANCE.terms);
+        const killing = async (chunks: number): Promise<unknown> => (chunks === 50 ? own.kill() : undefined);
+        await race(tenantId, { redis: own.redis, afterChunk: killing });
+        await world.project([tenantId]);
+        await expectCovered(tenantId, BALANCE);
+      } finally {
+        await own.close();
+      }
+    }
+  });
+
+  for (const [how, redisOf] of WAYS) {
+    it(`a balance that covers ${COVERED} of 100 requests commits exactly those ${how}, ten times out of ten`, async () => {
+      for (let round = 0; round < ROUNDS; round += 1) {
+        const tenantId = world.tenant();
+        await world.credit(tenantId, BALANCE.credit, BALANCE.terms);
+        await race(tenantId, { redis: redisOf() });
+        await expectCovered(tenantId, BALANCE);
+      }
     });
   }
 

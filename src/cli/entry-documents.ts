@@ -58,9 +58,18 @@ export function entryDocument(recorded: RecordedEntry): Record<string, Value> {
 
 /** Entries as CSV (RFC 4180, lines end with CR LF) with a head; columns are named as in the database. */
 export function entriesCsv(entries: readonly RecordedEntry[]): string {
-  const head = FIELDS.map(([name]) => columnOf(name));
+  return csvHead() + csvRows(entries);
+}
+
+/** The names of the columns as the first line of a CSV. */
+export function csvHead(): string {
+  return `${FIELDS.map(([name]) => columnOf(name)).join(',')}\r\n`;
+}
+
+/** Entries as lines of CSV. */
+export function csvRows(entries: readonly RecordedEntry[]): string {
   const rows = entries.map((recorded) => FIELDS.map(([, value]) => csvText(value(recorded))));
-  return [head, ...rows].map((cells) => `${cells.join(',')}\r\n`).join('');
+  return rows.map((cells) => `${cells.join(',')}\r\n`).join('');
 }
 
 function columnOf(name: string): string {

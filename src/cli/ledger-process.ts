@@ -23,6 +23,7 @@ import { QuotaScripts } from '../lua/quota-scripts.js';
 import { sweepInflight } from '../projections/inflight-sweeper.js';
 import { ProjectionWorker } from '../projections/projection-worker.js';
 import { Projector } from '../projections/projector.js';
+import { REPAIR_TOPIC } from '../reconciliation/repair/repair-stream.js';
 import { systemClock } from '../runtime/clock.js';
 import type { Config } from '../runtime/config.js';
 import { TollbookError } from '../runtime/errors.js';
@@ -32,13 +33,15 @@ import { Metrics } from '../runtime/metrics.js';
 import { assertSchemaCurrent } from '../runtime/migrations.js';
 import { createPostgresPool } from '../runtime/postgres.js';
 import { createRedis } from '../runtime/redis.js';
+import { auditTurns } from './audit-turns.js';
+import { anchorTopics, startAnchorPublisher } from './anchor-parts.js';
 import { chargingParts } from './charging-parts.js';
 import { measured, serveMetrics, watchStreamLag } from './ledger-metrics.js';
 
 export { defaultTerms } from './charging-parts.js';
 
 /** Streams that are written by commands, whichever process runs them. */
-const COMMANDED_TOPICS: ReadonlySet<string> = new Set([COMMAND_TOPIC, REDRIVE_TOPIC]);
+const COMMANDED_TOPICS: ReadonlySet<string> = new Set([COMMAND_TOPIC, REDRIVE_TOPIC, REPAIR_TOPIC]);
 
 /** How a ledger process is run. */
 export interface LedgerProcessOptions {
@@ -101,7 +104,7 @@ async function assemble(
   const projector = new Projector({ reader, scripts, logger, onFatal: options.onFatal });
   if (options.projects) {
     metrics.watchProjections(() => projector.stats());
-    const worker = projectionWorker(options, { projector, reader, redis, scripts, metrics });
+    const worker = projectionWorker(options, { pool, projector, reader, redis, scripts, metrics });
     closers.push(() => worker.stop());
     await worker.start();
   }
@@ -126,6 +129,7 @@ export function openRedis(config: Readonly<Config>, logger: Logger): Redis {
 }
 
 interface ProjectionParts {
+  readonly pool: pg.Pool;
   readonly projector: Projector;
   readonly reader: PostgresLedgerReader;
   readonly redis: Redis;
@@ -149,6 +153,8 @@ function projectionWorker(options: LedgerProcessOptions, parts: ProjectionParts)
       return swept;
     },
     sweepIntervalMs,
+    audit: auditTurns(options, parts),
+    auditIntervalMs: config.auditIntervalMs,
   });
 }
 
@@ -175,12 +181,14 @@ function startHoldExpiry(
 async function startConsumer(
   options: LedgerProcessOptions,
   closers: (() => Promise<unknown>)[],
-  parts: Omit<ProjectionParts, 'redis'> & { readonly pool: pg.Pool },
+  parts: Omit<ProjectionParts, 'redis'>,
 ): Promise<void> {
   const { config, logger } = options;
   const kafka = createKafka({ brokers: config.kafkaBrokers.split(','), clientId: 'tollbook-consume', logger });
-  const { admin, clusterId } = await connectAdmin(kafka, [config.topicPending, config.topicCompleted]);
+  const topics = [config.topicPending, config.topicCompleted, ...anchorTopics(config)];
+  const { admin, clusterId } = await connectAdmin(kafka, topics);
   closers.push(() => admin.disconnect());
+  closers.push(startAnchorPublisher(config, { pool: parts.pool, kafka, logger }));
   const { metrics, reader } = parts;
   watchStreamLag(metrics, { admin, reader, topics: [config.topicPending, config.topicCompleted] });
   const protocol = new ChargeProtocol({

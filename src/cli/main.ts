@@ -11,6 +11,8 @@ import { Command, CommanderError } from 'commander';
 import { isTollbookError } from '../runtime/errors.js';
 import { registerAccountCommands } from './account-commands.js';
 import { registerAccountShowCommands } from './account-show-command.js';
+import { registerAnchorsCommand } from './anchors-command.js';
+import { registerAuditCommand } from './audit-command.js';
 import { registerConsumeCommand } from './consume-command.js';
 import { registerContractCommand } from './contract-command.js';
 import { registerCursorsCommand } from './cursors-command.js';
@@ -18,16 +20,21 @@ import { registerDeadLettersCommand } from './dead-letters-command.js';
 import { registerDemoCommand } from './demo-command.js';
 import { registerDocsCommand } from './docs-command.js';
 import { registerEntriesCommand } from './entries-command.js';
+import { registerExportCommand } from './export-command.js';
 import { registerMigrateCommand } from './migrate-command.js';
 import { registerMoneyCommands } from './money-commands.js';
 import { packageVersion } from './package-version.js';
 import { registerPricesCommand } from './prices-command.js';
+import { registerReceiptCommand } from './receipt-command.js';
+import { registerRebuildCommand } from './rebuild-command.js';
+import { registerReconcileCommand } from './reconcile-command.js';
 import { registerSimulateCommand } from './simulate-command.js';
 import { registerStackCommand } from './stack-command.js';
 import { registerTopicsCommand } from './topics-command.js';
 import { registerTraceCommands } from './trace-commands.js';
 import { registerUnpricedCommand } from './unpriced-command.js';
 import { registerTraceShowCommand } from './trace-show-command.js';
+import { registerVerifyCommand } from './verify-command.js';
 
 function program(): Command {
   const tollbook = new Command('tollbook')
@@ -52,6 +59,13 @@ function program(): Command {
   registerTraceShowCommand(tollbook);
   registerCursorsCommand(tollbook);
   registerDeadLettersCommand(tollbook);
+  registerVerifyCommand(tollbook);
+  registerAnchorsCommand(tollbook);
+  registerReceiptCommand(tollbook);
+  registerRebuildCommand(tollbook);
+  registerAuditCommand(tollbook);
+  registerExportCommand(tollbook);
+  registerReconcileCommand(tollbook);
   registerSimulateCommand(tollbook);
   registerContractCommand(tollbook);
   registerDemoCommand(tollbook);

@@ -37,7 +37,7 @@ export function registerTraceShowCommand(program: Command): void {
 }
 
 /** Parses a trace id: of a request, or of an entry that a command made. */
-function traceArgument(text: string): string {
+export function traceArgument(text: string): string {
   if (IDENTIFIER.test(text.replace(/^~{1,2}/, ''))) return text;
   throw new InvalidArgumentError(`allowed: ${IDENTIFIER_ALLOWED}; before it ~ for the entry of a command`);
 }

@@ -86,11 +86,18 @@ function quotaOf(recorded = ''): number | null {
   return quota;
 }
 
+/** What of an entry the fold takes: a rebuild reads no more. */
+export type FoldedEntry = Pick<
+  LedgerEntry,
+  | ('tenantId' | 'seq' | 'type' | 'detail' | 'requests' | 'countedOn')
+  | ('balanceBeforeNano' | 'balanceAfterNano' | 'heldBeforeNano' | 'heldAfterNano')
+>;
+
 /**
  * Folds one entry into its account.
  * Throws LEDGER_CORRUPT when the entry does not follow: another tenant, a gap in seq, or a broken balance.
  */
-export function evolve(account: Account, entry: LedgerEntry): Account {
+export function evolve(account: Account, entry: FoldedEntry): Account {
   assertFollows(account, entry);
   const terms = entry.type === 'LIMITS' && entry.detail !== null ? termsOf(entry.detail) : account;
   const windows = entry.countedOn === null ? account : countRequests(account, entry.countedOn, entry.requests);
@@ -111,7 +118,7 @@ export function evolve(account: Account, entry: LedgerEntry): Account {
   };
 }
 
-function assertFollows(account: Account, entry: LedgerEntry): void {
+function assertFollows(account: Account, entry: FoldedEntry): void {
   const follows =
     entry.tenantId === account.tenantId &&
     entry.seq === account.seq + 1 &&

@@ -94,7 +94,8 @@ export const NO_USAGE: EntryUsage = {
   allowNegative: null,
 };
 
-const ENTRY_DOMAIN = 'tollbook.entry.v1';
+/** What the canonical form of an entry begins with. */
+export const ENTRY_DOMAIN = 'tollbook.entry.v1';
 /** The byte before a leaf of a Merkle tree; source: RFC 6962 §2.1. */
 const LEAF_PREFIX = '\u0000';
 const LEAF_START = LEAF_PREFIX + ENTRY_DOMAIN;
@@ -193,7 +194,8 @@ export function canonicalMeters(meters: EntryMeters | null): string | null {
   return `{${parts.join(',')}}`;
 }
 
-function canonicalDetail(detail: Readonly<Record<string, string>> | null): string | null {
+/** A detail as a JSON object, names in ascending code-unit order: `{"name":"value",…}`; null without any. */
+export function canonicalDetail(detail: Readonly<Record<string, string>> | null): string | null {
   if (detail === null) return null;
   const parts = ascendingNames(detail).map((name) => `${JSON.stringify(name)}:${JSON.stringify(detail[name])}`);
   return `{${parts.join(',')}}`;

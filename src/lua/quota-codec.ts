@@ -51,7 +51,8 @@ export const QUOTA_FIELDS = [
 ] as const;
 
 const UNLIMITED = 'unlimited';
-const SUM_AVAILABLE = '~available';
+/** The field of the sum of amounts. */
+export const SUM_AVAILABLE = '~available';
 const SUM_DAY = '~day:';
 const SUM_MONTH = '~month:';
 const ITEM_FIELD = /^([A-Za-z0-9].*):([pcvx])$/s;
@@ -154,6 +155,17 @@ export function sumItems(items: readonly InflightItem[]): InflightSums {
     addTo(requestsByMonth, monthOf(day), requests);
   }
   return { availableNano: items.reduce((sum, item) => sum + item.availableNano, 0n), requestsByDay, requestsByMonth };
+}
+
+/** The fields of running sums as the scripts write them, for an overlay of so many items: none without an item. */
+export function sumFields(
+  { availableNano, requestsByDay, requestsByMonth }: InflightSums,
+  itemCount: number,
+): Map<string, string> {
+  const fields = new Map<string, string>(itemCount === 0 ? [] : [[SUM_AVAILABLE, availableNano.toString()]]);
+  for (const [day, requests] of requestsByDay) fields.set(`${SUM_DAY}${day}`, String(requests));
+  for (const [month, requests] of requestsByMonth) fields.set(`${SUM_MONTH}${month}`, String(requests));
+  return fields;
 }
 
 function addTo(sums: Map<string, number>, window: string, requests: number): void {

@@ -46,5 +46,14 @@ export function tenantOfKey(prefix: string, key: string): string | undefined {
 
 /** The SCAN pattern that matches the in-flight keys of every tenant under this prefix. */
 export function inflightPattern(prefix: string): string {
-  return `${prefix.replace(/[\\*?[\]]/g, '\\$&')}:{q*}:*:inflight`;
+  return `${literalPattern(prefix)}:{q*}:*:inflight`;
+}
+
+/** The SCAN pattern that matches the quota hashes of every tenant under this prefix. */
+export function quotaPattern(prefix: string): string {
+  return `${literalPattern(prefix)}:{q*}:*:quota`;
+}
+
+function literalPattern(text: string): string {
+  return text.replace(/[\\*?[\]]/g, '\\$&');
 }

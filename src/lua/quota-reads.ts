@@ -15,7 +15,8 @@ import {
   decodeSums,
   readCount,
 } from './quota-codec.js';
-import { inflightPattern, quotaKeys, tenantOfKey } from './quota-keys.js';
+import { inflightPattern, quotaKeys, quotaPattern, tenantOfKey } from './quota-keys.js';
+import { observeKeys, type QuotaObservation } from './quota-observation.js';
 import { redisError } from '../runtime/redis.js';
 import { executed, replyOf } from './script-runner.js';
 
@@ -73,22 +74,39 @@ export class QuotaReads {
     });
   }
 
+  /** Looks at what each tenant has in Redis, telling of what cannot be read instead of failing. For audits. */
+  observe(tenantIds: readonly string[]): Promise<readonly QuotaObservation[]> {
+    return observeKeys(
+      this.#redis,
+      tenantIds.map((tenantId) => quotaKeys(this.#prefix, tenantId)),
+    );
+  }
+
   /**
    * Walks over the tenants that have something in flight, a page at a time, by SCAN with COUNT `count`. Pages may be empty;
    * a tenant may come twice, and one whose key comes or goes meanwhile may be missed. One node only. For the sweeper.
    */
-  async *scanInflight(count: number): AsyncGenerator<readonly string[]> {
+  scanInflight(count: number): AsyncGenerator<readonly string[]> {
+    return this.#scan(inflightPattern(this.#prefix), count);
+  }
+
+  /** Walks over the tenants that have a quota hash, as `scanInflight` does. For audits. */
+  scanQuota(count: number): AsyncGenerator<readonly string[]> {
+    return this.#scan(quotaPattern(this.#prefix), count);
+  }
+
+  async *#scan(pattern: string, count: number): AsyncGenerator<readonly string[]> {
     let cursor = '0';
     do {
-      const [next, keys] = await this.#scanPage(cursor, count);
+      const [next, keys] = await this.#scanPage(pattern, cursor, count);
       yield keys.flatMap((key) => tenantOfKey(this.#prefix, key) ?? []);
       cursor = next;
     } while (cursor !== '0');
   }
 
-  async #scanPage(cursor: string, count: number): Promise<[string, string[]]> {
+  async #scanPage(pattern: string, cursor: string, count: number): Promise<[string, string[]]> {
     try {
-      return await this.#redis.scan(cursor, 'MATCH', inflightPattern(this.#prefix), 'COUNT', count);
+      return await this.#redis.scan(cursor, 'MATCH', pattern, 'COUNT', count);
     } catch (error) {
       throw redisError(error);
     }

@@ -95,6 +95,20 @@ export function readProjectReply(reply: unknown): ProjectReply {
   return { kind: 'projected', dropped: Number(dropped) };
 }
 
+/** What mending the keys of one tenant came to. */
+export interface MendReply {
+  readonly hashDropped: boolean;
+  /** Fields of the overlay that were set or taken out. */
+  readonly fields: number;
+}
+
+/** Reads one tenant's reply of quota-mend. Throws REDIS_FAILED. */
+export function readMendReply(reply: unknown): MendReply {
+  const [, hashes, fields] = typeof reply === 'string' ? (/^([01]):(\d+)$/.exec(reply) ?? []) : [];
+  if (hashes === undefined) throw undocumented('quota-mend', reply);
+  return { hashDropped: hashes === '1', fields: Number(fields) };
+}
+
 /** Reads a reply that must be a list of `count` replies, one per tenant. Throws REDIS_FAILED. */
 export function readList(script: string, reply: unknown, count: number): readonly unknown[] {
   if (!Array.isArray(reply) || reply.length !== count) throw undocumented(script, reply);

@@ -9,7 +9,7 @@ import { readFileSync } from 'node:fs';
 import { TollbookError } from '../runtime/errors.js';
 
 /** The scripts that Redis runs for us. */
-export type ScriptName = 'quota-deduct' | 'quota-hold' | 'quota-release' | 'quota-project';
+export type ScriptName = 'quota-deduct' | 'quota-hold' | 'quota-release' | 'quota-project' | 'quota-mend';
 
 /** A script ready to be loaded: its whole text and the SHA-1 by which EVALSHA names it. */
 export interface ScriptSource {
@@ -22,6 +22,7 @@ const SNIPPETS: Readonly<Record<ScriptName, readonly string[]>> = {
   'quota-hold': ['exact-int', 'inflight-overlay', 'quota-rule'],
   'quota-release': ['exact-int', 'inflight-overlay'],
   'quota-project': ['exact-int', 'inflight-overlay'],
+  'quota-mend': ['exact-int', 'inflight-overlay'],
 };
 
 /** Reads one `.lua` file of this folder, named without its ending. Throws FILE_UNREADABLE. */
@@ -48,6 +49,7 @@ export function readScripts(): Readonly<Record<ScriptName, ScriptSource>> {
     'quota-hold': readScript('quota-hold'),
     'quota-release': readScript('quota-release'),
     'quota-project': readScript('quota-project'),
+    'quota-mend': readScript('quota-mend'),
   };
 }
 

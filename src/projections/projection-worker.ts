@@ -1,7 +1,7 @@
 /**
  * Owns: the running of projection in a process: following what is sealed elsewhere, sweeping for what was missed,
- * sweeping stale in-flight items, and starting and stopping all of it.
- * Does not own: the projection (projection.ts, projector.ts).
+ * sweeping stale in-flight items, auditing now and then, and starting and stopping all of it.
+ * Does not own: the projection (projection.ts, projector.ts), the audit (audit-rounds.ts).
  * Invariants: at start, and whenever Redis comes back, every hash is compared with its ledger; no two rounds overlap.
  */
 import type { Redis } from 'ioredis';
@@ -23,6 +23,10 @@ export interface ProjectionWorkerOptions {
   readonly follows: (source: StreamSource) => boolean;
   readonly sweepInflight: () => Promise<InflightSweep>;
   readonly sweepIntervalMs: number;
+  /** Audits the next tenants. */
+  readonly audit: () => Promise<void>;
+  /** How often; 0 never. */
+  readonly auditIntervalMs: number;
 }
 
 const TAIL_INTERVAL_MS = 200;
@@ -51,6 +55,7 @@ export class ProjectionWorker {
       await this.#sweepHashes();
       await this.#sweepOverlay();
     });
+    if (this.#options.auditIntervalMs > 0) this.#every(this.#options.auditIntervalMs, 'audit', this.#options.audit);
     void this.#quietly('sweep', () => this.#sweepHashes());
   }
 

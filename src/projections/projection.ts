@@ -5,9 +5,10 @@
  *  1. Read the version v of each hash (null: missing), or take the one this process has set last: step 4 compares.
  *  2. Read each account at seq N, and the steps of its traces in (v, N], in one snapshot; or take them from what this
  *     process has committed itself, where that begins at v: the same facts, not read back.
- *  3. Where (v, N] is unknown or too long (missing, ahead, far behind): read the items now in flight instead, and which
- *     steps of their traces are recorded up to N. The ledger is append-only, so a later look-up gives the same answer;
- *     and an item whose entry is at or below N was in flight before N was read, so none is missed.
+ *  3. Where (v, N] is unknown or too long (missing, ahead, far behind), or the hash is set afresh (a rebuild): read the
+ *     items now in flight instead, and which steps of their traces are recorded up to N. The ledger is append-only, so a
+ *     later look-up gives the same answer; and an item whose entry is at or below N was in flight before N was read, so
+ *     none is missed.
  *  4. Run the project script: if the version is still v, set the fields and N, and drop those items.
  *
  * A crash between any two steps leaves the hash as it was; all that counts is in Redis and the ledger.
@@ -42,6 +43,9 @@ export interface ProjectionResult {
   readonly ahead: readonly string[];
 }
 
+/** A seq after which there is no step to read. */
+const NO_STEPS = Number.MAX_SAFE_INTEGER;
+
 /** From which distance on the items in flight are read instead of the entries between. */
 const STEPS_MAX = 5_000;
 
@@ -61,22 +65,24 @@ export interface ProjectionExtras {
   readonly drops?: ReadonlyMap<string, readonly DropSpec[]>;
   /** What this process has committed. */
   readonly committed?: ReadonlyMap<string, LedgerAdvance>;
+  /** Sets every hash anew, also one at its ledger's seq, and holds every item in flight against the ledger (step 3). */
+  readonly afresh?: boolean;
 }
 
 /** Projects tenants. Throws REDIS_*, POSTGRES_*. */
 export async function projectTenants(
   ports: ProjectionPorts,
   tenantIds: readonly string[],
-  { drops: extraDrops = NOTHING, committed = NOTHING }: ProjectionExtras = {},
+  { drops: extraDrops = NOTHING, committed = NOTHING, afresh = false }: ProjectionExtras = {},
 ): Promise<ProjectionResult> {
   const versions = await versionsOf(ports, tenantIds);
-  const progress = await progressOf(ports.reader, versions, committed);
+  const progress = await progressOf(ports.reader, versions, { committed, afresh });
   const isStale = ({ account }: AccountProgress): boolean =>
-    versions.get(account.tenantId) !== account.seq || extraDrops.has(account.tenantId);
+    afresh || versions.get(account.tenantId) !== account.seq || extraDrops.has(account.tenantId);
   const stale = progress.filter(isStale);
   const landed = await landedInFlight(
     ports,
-    stale.filter((each) => needsInFlight(each, versions)),
+    stale.filter((each) => afresh || needsInFlight(each, versions)),
   );
   const projections = stale.map(({ account, steps }): TenantProjection => ({
     tenantId: account.tenantId,
@@ -106,7 +112,7 @@ const NOTHING: ReadonlyMap<string, never> = new Map<string, never>();
 async function progressOf(
   reader: LedgerReader,
   versions: Versions,
-  committed: ReadonlyMap<string, LedgerAdvance>,
+  { committed, afresh }: Required<Pick<ProjectionExtras, 'committed' | 'afresh'>>,
 ): Promise<AccountProgress[]> {
   const progress: AccountProgress[] = [];
   const unknown: { tenantId: string; sinceSeq: number }[] = [];
@@ -114,7 +120,7 @@ async function progressOf(
     const advance = committed.get(tenantId);
     if (advance !== undefined && advance.sinceSeq === version && advance.steps.length < STEPS_MAX)
       progress.push(advance);
-    else unknown.push({ tenantId, sinceSeq: version ?? Number.MAX_SAFE_INTEGER });
+    else unknown.push({ tenantId, sinceSeq: afresh ? NO_STEPS : (version ?? NO_STEPS) });
   }
   if (unknown.length > 0) progress.push(...(await reader.readProgress(unknown, STEPS_MAX)));
   return progress;

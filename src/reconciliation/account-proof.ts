@@ -1,17 +1,18 @@
 /**
- * Owns: the proof that the accounts are the fold of their entries, and that what is held is the sum of the open holds.
- * Invariants: reads only; memory is bounded by a page of entries; entries are read by tenant and seq, so that a gap, a
- * broken balance or a row out of place shows at the first entry that does not follow.
+ * Owns: the proof of the entries and of what is folded from them: every entry has the hash of its content, the entries of
+ * a tenant continue each other (verify-tenant.ts), accounts and open holds are what they come to (verify-standing.ts).
+ * Does not own: the chains of batches (chain-proof.ts), Redis (projection-proof.ts).
+ * Invariants: one snapshot; reads only; memory is bounded by TENANTS_MAX tenants and what these hold.
  */
 import type pg from 'pg';
-import { type Account, emptyAccount, evolve, termsOf } from '../ledger/account.js';
-import { balanceEffect, type LedgerEntry } from '../ledger/entry.js';
-import { dayOf } from '../ledger/trace.js';
-import { formatAmount, type AmountNano } from '../ledger/money.js';
-import { PostgresLedgerReader } from '../ledger/postgres/postgres-ledger-reader.js';
-import { pageEntries } from '../ledger/postgres/proof-rows.js';
-import { isTollbookError } from '../runtime/errors.js';
-import { translatePostgresError } from '../runtime/postgres.js';
+import { type AmountNano, formatAmount } from '../ledger/money.js';
+import { fieldText, leafLines, type LeafLine } from '../ledger/postgres/leaf-lines.js';
+import { leafStatement, type ProofScope } from '../ledger/postgres/proof-scope.js';
+import { type ProofSnapshot, withProofSnapshot } from '../ledger/postgres/proof-snapshot.js';
+import { readStandings, readStrays } from '../ledger/postgres/standing-rows.js';
+import { ProblemLog, type ProblemReport } from './verify-problem.js';
+import { compareStanding } from './verify-standing.js';
+import { TenantFold } from './verify-tenant.js';
 
 /** What the proof looked at, and what it found wrong. */
 export interface AccountProof {
@@ -22,106 +23,130 @@ export interface AccountProof {
   readonly problems: readonly string[];
 }
 
-const ENTRY_PAGE = 5_000;
+/** What a proof of entries has looked at. */
+export interface EntryFigures {
+  readonly accounts: number;
+  readonly entries: number;
+  /** Sum of the COMMITTED deductions; 0 where accounts are not folded. */
+  readonly chargedNano: bigint;
+}
 
-/** Folds every entry and compares the result with the accounts. Throws POSTGRES_*. */
+/** Who hears of a proof while it runs. */
+export interface ProofEvents {
+  readonly report: ProblemReport;
+  /** Hears of the number of entries looked at since the last call. */
+  readonly onEntries: (entries: number) => void;
+}
+
+const PROBLEMS_KEPT = 1_000;
+const TENANTS_MAX = 500;
+const HOLDS_MAX = 20_000;
+const STRAYS_NAMED = 100;
+
+/** Proves every entry and account. Throws POSTGRES_*. */
 export async function proveAccounts(
   pool: pg.Pool,
   onEntries: (entries: number) => void = () => undefined,
 ): Promise<AccountProof> {
-  const reader = new PostgresLedgerReader(pool);
-  const problems: string[] = [];
-  let [accounts, entries, totalNano] = [0, 0, 0n];
-  let folded: Account | undefined;
-  const close = async (account: Account): Promise<void> => {
-    accounts += 1;
-    const stored = (await reader.readAccounts([account.tenantId])).get(account.tenantId);
-    problems.push(...differences(account, stored));
-  };
-  for (let after = { tenantId: '', seq: 0 }; ;) {
-    const page = await pageEntries(pool, after, ENTRY_PAGE);
-    for (const { entry } of page) {
-      if (folded !== undefined && folded.tenantId !== entry.tenantId) await close(folded);
-      folded = fold(folded, entry, problems);
-      if (entry.type === 'DEDUCT' && entry.status === 'COMMITTED') totalNano += entry.amountNano;
+  const problems = new ProblemLog(PROBLEMS_KEPT);
+  const { accounts, entries, chargedNano } = await withProofSnapshot(pool, (snapshot) =>
+    proveEntries(snapshot, { kind: 'full' }, { report: problems.add, onEntries }),
+  );
+  const ledgerTotal = formatAmount(chargedNano as AmountNano);
+  return { accounts, entries, ledgerTotal, problems: problems.kept.map(({ message }) => message) };
+}
+
+/** Proves the entries of a scope; of a source their hashes alone, since a fold takes a whole tenant. Throws POSTGRES_*. */
+export async function proveEntries(
+  snapshot: ProofSnapshot,
+  scope: ProofScope,
+  { report, onEntries }: ProofEvents,
+): Promise<EntryFigures> {
+  const fold = new LedgerFold(snapshot, report);
+  const add = scope.kind === 'source' ? (line: LeafLine) => checkHash(line, report) : (line: LeafLine) => fold.add(line);
+  let entries = 0;
+  for await (const block of snapshot.lines(leafStatement(scope))) {
+    let lines = 0;
+    for (const line of leafLines(block)) {
+      add(line);
+      lines += 1;
     }
-    entries += page.length;
-    onEntries(page.length);
-    const last = page[page.length - 1];
-    if (last === undefined || page.length < ENTRY_PAGE) break;
-    after = { tenantId: last.entry.tenantId, seq: last.entry.seq };
+    await fold.settle();
+    entries += lines;
+    onEntries(lines);
   }
-  if (folded !== undefined) await close(folded);
-  problems.push(...(await heldProblems(pool)), ...(await strayAccounts(pool)));
-  return { accounts, entries, ledgerTotal: formatAmount(totalNano as AmountNano), problems };
+  await fold.close();
+  if (scope.kind !== 'source') await reportStrays(snapshot, scope, report);
+  return { entries, accounts: fold.accounts, chargedNano: fold.chargedNano };
 }
 
-/** Folds one entry; a broken one is reported and taken over as it stands, so that one fault gives one finding. */
-function fold(before: Account | undefined, entry: LedgerEntry, problems: string[]): Account {
-  const start = before?.tenantId === entry.tenantId ? before : opened(entry);
-  const moved = entry.balanceAfterNano - entry.balanceBeforeNano;
-  if (moved !== balanceEffect(entry)) {
-    problems.push(
-      `entry ${entry.tenantId}#${entry.seq} moves the balance by ${moved} nano, its amount says ${balanceEffect(entry)}`,
-    );
+function checkHash({ isGenuine, ...line }: LeafLine, report: ProblemReport): void {
+  if (isGenuine) return;
+  const [tenantId, seq] = [fieldText(line.tenantId), Number(line.seq)];
+  const message = `entry ${tenantId}#${seq} does not have the hash of its content`;
+  report({ kind: 'entry', message, entry: { tenantId, seq } });
+}
+
+/** Folds tenant by tenant, and compares what they come to with what is stored. */
+class LedgerFold {
+  accounts = 0;
+  chargedNano = 0n;
+  readonly #snapshot: ProofSnapshot;
+  readonly #report: ProblemReport;
+  #field: string | undefined;
+  #open: TenantFold | undefined;
+  #finished: TenantFold[] = [];
+
+  constructor(snapshot: ProofSnapshot, report: ProblemReport) {
+    this.#snapshot = snapshot;
+    this.#report = report;
   }
-  try {
-    return evolve(start, entry);
-  } catch (error) {
-    if (!isTollbookError(error, 'LEDGER_CORRUPT')) throw error;
-    problems.push(error.message);
-    const { balanceBeforeNano: balanceNano, heldBeforeNano: heldNano } = entry;
-    return evolve({ ...start, balanceNano, heldNano, seq: entry.seq - 1 }, entry);
+
+  add(line: LeafLine): void {
+    const fold = line.tenantId === this.#field && this.#open !== undefined ? this.#open : this.#start(line.tenantId);
+    fold.add(line);
+  }
+
+  /** Compares the tenants that are finished once there are enough of them. */
+  async settle(): Promise<void> {
+    const holds = this.#finished.reduce((sum, { openHolds }) => sum + openHolds.size, 0);
+    if (this.#finished.length >= TENANTS_MAX || holds >= HOLDS_MAX) await this.#compare();
+  }
+
+  /** Compares the rest. */
+  async close(): Promise<void> {
+    this.#finish();
+    if (this.#finished.length > 0) await this.#compare();
+  }
+
+  #start(field: string): TenantFold {
+    this.#finish();
+    this.#field = field;
+    this.#open = new TenantFold(field, this.#report);
+    return this.#open;
+  }
+
+  #finish(): void {
+    if (this.#open === undefined) return;
+    this.accounts += 1;
+    this.chargedNano += this.#open.chargedNano;
+    this.#finished.push(this.#open);
+    this.#open = undefined;
+  }
+
+  async #compare(): Promise<void> {
+    const finished = this.#finished;
+    this.#finished = [];
+    const tenantIds = finished.map(({ tenantId }) => tenantId);
+    const standingOf = await readStandings(this.#snapshot, tenantIds);
+    for (const fold of finished) compareStanding(fold, standingOf(fold.tenantId), this.#report);
   }
 }
 
-/** The account before its first entry, which carries its terms. */
-function opened(entry: LedgerEntry): Account {
-  const terms = termsOf(
-    entry.detail ?? {
-      credit_limit: '0',
-      daily_quota: 'unlimited',
-      monthly_quota: 'unlimited',
-      hold_policy: 'estimate',
-    },
-  );
-  const { tenantId, currency } = entry;
-  return emptyAccount({ tenantId, currency, day: dayOf(entry.occurredAt) }, terms);
-}
-
-function differences(folded: Account, stored: Account | undefined): string[] {
-  if (stored === undefined) return [`account ${folded.tenantId} is missing`];
-  return (Object.keys(folded) as (keyof Account)[])
-    .filter((field) => folded[field] !== stored[field])
-    .map(
-      (field) =>
-        `account ${folded.tenantId}: ${field} is ${String(stored[field])}, its entries say ${String(folded[field])}`,
-    );
-}
-
-async function heldProblems(pool: pg.Pool): Promise<string[]> {
-  const rows = await queryRows<{ tenant_id: string; held: string; open: string }>(
-    pool,
-    `SELECT a.tenant_id, a.held, coalesce(h.open, 0) AS open FROM accounts a
-     LEFT JOIN (SELECT tenant_id, sum(amount) AS open FROM open_holds GROUP BY tenant_id) h ON h.tenant_id = a.tenant_id
-     WHERE a.held <> coalesce(h.open, 0) ORDER BY a.tenant_id LIMIT 100`,
-  );
-  return rows.map((row) => `account ${row.tenant_id} holds ${row.held}, its open holds add up to ${row.open}`);
-}
-
-async function strayAccounts(pool: pg.Pool): Promise<string[]> {
-  const rows = await queryRows<{ tenant_id: string }>(
-    pool,
-    `SELECT a.tenant_id FROM accounts a
-     WHERE NOT EXISTS (SELECT FROM ledger_entries e WHERE e.tenant_id = a.tenant_id) ORDER BY a.tenant_id LIMIT 100`,
-  );
-  return rows.map((row) => `account ${row.tenant_id} has no entry`);
-}
-
-async function queryRows<R extends pg.QueryResultRow>(pool: pg.Pool, sql: string): Promise<R[]> {
-  try {
-    return (await pool.query<R>(sql)).rows;
-  } catch (error) {
-    throw translatePostgresError(error);
+async function reportStrays(snapshot: ProofSnapshot, scope: ProofScope, report: ProblemReport): Promise<void> {
+  const { accounts, holds } = await readStrays(snapshot, scope, STRAYS_NAMED);
+  for (const tenantId of accounts) report({ kind: 'account', message: `account ${tenantId} has no entry` });
+  for (const tenantId of holds) {
+    report({ kind: 'hold', message: `open_holds has holds of ${tenantId}, which has no entry` });
   }
 }

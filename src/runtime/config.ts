@@ -117,6 +117,12 @@ export class Config {
   @Min(1000)
   inflightTtlMs!: number;
 
+  /** How often a projecting process audits the next tenants; 0 never. */
+  @IsInt()
+  @Min(0)
+  @Max(24 * 60 * MINUTE_MS)
+  auditIntervalMs!: number;
+
   @Matches(/^[A-Z]{3,8}$/, { message: 'must be 3 to 8 capital letters, such as USD' })
   defaultCurrency!: string;
 
@@ -136,6 +142,20 @@ export class Config {
 
   @IsIn(['estimate', 'none'])
   defaultHoldPolicy!: 'estimate' | 'none';
+
+  /** The topic that heads of chains are anchored in; empty: in none. */
+  @Matches(/^([A-Za-z0-9][A-Za-z0-9._-]{0,127})?$/, { message: 'must be a topic name or empty' })
+  anchorTopic!: string;
+
+  /** The file that heads of chains are anchored in, a JSON line each; empty: in none. */
+  @MaxLength(4096)
+  anchorFile!: string;
+
+  /** How often a consuming process anchors them. */
+  @IsInt()
+  @Min(1000)
+  @Max(24 * 60 * MINUTE_MS)
+  anchorIntervalMs!: number;
 
   /** Where /metrics and /healthz are served; 0 takes any free port, undefined serves nothing. */
   @IsOptional()
@@ -182,11 +202,15 @@ export const SETTINGS: Readonly<Record<keyof Config, Setting>> = {
   },
   priceBook: { env: 'TOLLBOOK_PRICE_BOOK', fallback: '', kind: 'text' },
   inflightTtlMs: { env: 'TOLLBOOK_INFLIGHT_TTL_MS', fallback: String(15 * MINUTE_MS), kind: 'integer' },
+  auditIntervalMs: { env: 'TOLLBOOK_AUDIT_INTERVAL_MS', fallback: String(5 * MINUTE_MS), kind: 'integer' },
   defaultCurrency: { env: 'TOLLBOOK_DEFAULT_CURRENCY', fallback: 'USD', kind: 'text' },
   defaultCreditLimit: { env: 'TOLLBOOK_DEFAULT_CREDIT_LIMIT', fallback: '0', kind: 'text' },
   defaultDailyQuota: { env: 'TOLLBOOK_DEFAULT_DAILY_QUOTA', fallback: 'unlimited', kind: 'quota' },
   defaultMonthlyQuota: { env: 'TOLLBOOK_DEFAULT_MONTHLY_QUOTA', fallback: 'unlimited', kind: 'quota' },
   defaultHoldPolicy: { env: 'TOLLBOOK_DEFAULT_HOLD_POLICY', fallback: 'estimate', kind: 'text' },
+  anchorTopic: { env: 'TOLLBOOK_ANCHOR_TOPIC', fallback: '', kind: 'text' },
+  anchorFile: { env: 'TOLLBOOK_ANCHOR_FILE', fallback: '', kind: 'text' },
+  anchorIntervalMs: { env: 'TOLLBOOK_ANCHOR_INTERVAL_MS', fallback: String(MINUTE_MS), kind: 'integer' },
   metricsPort: { env: 'TOLLBOOK_METRICS_PORT', fallback: '', kind: 'optionalInteger' },
   logLevel: { env: 'TOLLBOOK_LOG_LEVEL', fallback: 'info', kind: 'text' },
 };

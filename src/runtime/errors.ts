@@ -234,6 +234,11 @@ export const ERROR_CODES = {
     meaning: 'A file named on the command line cannot be read, or does not have the expected format.',
     remedy: 'Check the path and the line named in the message.',
   },
+  RUN_STOPPED: {
+    disposition: 'abandon',
+    meaning: 'A signal ended a long command before it was done; what it has done so far stands.',
+    remedy: 'Run it again; where it can go on from where it stood, the message says how.',
+  },
   INVARIANT_BROKEN: {
     disposition: 'halt',
     meaning: 'A state that the code rules out was reached: a bug in Tollbook.',

@@ -23,6 +23,16 @@ export interface ProjectionFigures {
   readonly ahead: number;
 }
 
+/** What a turn of the audit found. */
+export interface AuditCounts {
+  readonly tenants: number;
+  /** Differences by what they are about. */
+  readonly differences: ReadonlyMap<string, number>;
+  /** Σ |difference| in currency units since the round began. */
+  readonly amountOfRound: number;
+  readonly repaired: number;
+}
+
 /** From 5 ms (a small chunk) to 10 s (a chunk that waited for locks), in seconds. */
 const CHUNK_SECONDS = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10];
 /** A scrape gives up after 10 s by default, and must not lose all figures because Kafka is away. */
@@ -44,6 +54,10 @@ export class Metrics {
   readonly #messages: Counter;
   readonly #chunkSeconds: Histogram;
   readonly #leakedHolds: Counter;
+  readonly #auditTenants: Counter;
+  readonly #auditDrift: Counter;
+  readonly #auditAmount: Gauge;
+  readonly #auditRepaired: Counter;
 
   constructor() {
     const registers = [this.#registry];
@@ -64,6 +78,27 @@ export class Metrics {
       help: 'In-flight items that never reached the ledger and were swept after their time to live.',
       registers,
     });
+    this.#auditTenants = new Counter({
+      name: 'tollbook_audit_tenants_total',
+      help: 'Tenants whose quota hash and items in flight an audit held against the ledger.',
+      registers,
+    });
+    this.#auditDrift = new Counter({
+      name: 'tollbook_audit_drift_total',
+      help: 'Differences between Redis and the ledger that audits found, by field: an alarm.',
+      labelNames: ['field'],
+      registers,
+    });
+    this.#auditAmount = new Gauge({
+      name: 'tollbook_audit_drift_amount',
+      help: 'Money that the differences found since the audit round began are about, in currency units, signs left out.',
+      registers,
+    });
+    this.#auditRepaired = new Counter({
+      name: 'tollbook_audit_repaired_total',
+      help: 'Tenants that an audit found different and set right.',
+      registers,
+    });
   }
 
   /** Adds one sealed chunk. Cost: one addition per outcome that occurred. */
@@ -77,6 +112,26 @@ export class Metrics {
   /** Adds what a sweep of the in-flight items found leaked. */
   addLeakedHolds(leaked: number): void {
     this.#leakedHolds.inc(leaked);
+  }
+
+  /** Adds what a turn of the audit found. */
+  addAudit({ tenants, differences, amountOfRound, repaired }: AuditCounts): void {
+    this.#auditTenants.inc(tenants);
+    for (const [field, count] of differences) this.#auditDrift.inc({ field }, count);
+    this.#auditAmount.set(amountOfRound);
+    this.#auditRepaired.inc(repaired);
+  }
+
+  /** Tells from now on how long ago an audit round over all tenants was complete, in seconds. */
+  watchAuditAge(read: () => number): void {
+    new Gauge({
+      name: 'tollbook_audit_round_age_seconds',
+      help: 'How long ago the last audit round over all tenants was complete; before the first, how long the process runs.',
+      registers: [this.#registry],
+      collect() {
+        this.set(read());
+      },
+    });
   }
 
   /** Tells from now on what a projector has done. */

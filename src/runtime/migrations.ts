@@ -12,6 +12,7 @@ import { LedgerCommands1767312000000 } from '../../migrations/1767312000000-ledg
 import { PriceBooks1767398400000 } from '../../migrations/1767398400000-price-books.js';
 import { DeadLetterRedrive1767484800000 } from '../../migrations/1767484800000-dead-letter-redrive.js';
 import { ReadingIndexes1767570000000 } from '../../migrations/1767570000000-reading-indexes.js';
+import { ReconciliationRuns1767657600000 } from '../../migrations/1767657600000-reconciliation-runs.js';
 import { ensureApplicationRole } from './application-role.js';
 import { TollbookError } from './errors.js';
 import { translatePostgresError } from './postgres.js';
@@ -23,6 +24,7 @@ const MIGRATIONS: readonly (new () => MigrationInterface)[] = [
   PriceBooks1767398400000,
   DeadLetterRedrive1767484800000,
   ReadingIndexes1767570000000,
+  ReconciliationRuns1767657600000,
 ];
 const MIGRATION_NAMES = MIGRATIONS.map(({ name }) => name);
 const MIGRATIONS_TABLE = 'schema_migrations';

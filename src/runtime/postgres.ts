@@ -34,6 +34,8 @@ const SESSION = [
   'enable_seqscan=off',
   'enable_hashjoin=off',
   'enable_mergejoin=off',
+  // Pages by (tenant, seq) would else come from another index and be sorted, all entries of a tenant for every page.
+  'enable_incremental_sort=off',
   'jit=off',
   'timezone=UTC',
 ];

@@ -18,6 +18,8 @@ const CHANGE: Readonly<Record<(typeof APPEND_ONLY_TABLES)[number], string>> = {
   skipped_events: `reason = ''`,
   unpriced_usage: `event = '[]'`,
   ledger_commands: `actor = ''`,
+  reconciliation_runs: `actor = ''`,
+  repaired_messages: `reason = ''`,
 };
 
 describe('the append-only tables', () => {

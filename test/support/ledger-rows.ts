@@ -41,6 +41,15 @@ const DEFAULT_ROWS = {
     ...{ ...POSITION, tenant_id: 'acme', trace_id: 'trace-1', kafka_offset: 7, meters: ['input_tokens'], event: '{}' },
     ...{ batch_id: 1, recorded_at: NOON },
   },
+  reconciliation_runs: {
+    ...{ run_id: 'run-1', kind: 'reconcile', actor: 'ops', started_at: NOON, finished_at: NOON, cluster_id: 'cluster' },
+    ...{ ranges: '[]', counts: '{}', findings: '{}', expected_digest: HASH, actual_digest: HASH, report_digest: HASH },
+  },
+  repaired_messages: {
+    ...{ ...POSITION, kafka_offset: 7, run_id: 'run-1', outcome: 'charged', tenant_id: 'acme', trace_id: 'trace-1' },
+    ...{ repair_topic: '~repair', repair_partition: 0, repair_offset: 0, batch_id: 1, actor: 'ops', reason: 'lost' },
+    ...{ repaired_at: NOON },
+  },
   ledger_commands: {
     ...{ tenant_id: 'acme', key: 'key-1', kind: 'credit', content: '{}', seq: 1, actor: 'ops' },
     ...{ batch_id: 1, recorded_at: NOON },

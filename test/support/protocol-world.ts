@@ -24,7 +24,7 @@ import { type InflightItem, QuotaScripts } from '../../src/lua/quota-scripts.js'
 import { type ProjectionResult, projectTenants } from '../../src/projections/projection.js';
 import { createLogger, type Logger } from '../../src/runtime/logger.js';
 import { openTestRedis, type TestRedis } from '../model/test-redis.js';
-import { createTestDatabase, openApplicationPool, type TestDatabase } from './test-database.js';
+import { createTestDatabase, openApplicationPool, openOwnerPool, type TestDatabase } from './test-database.js';
 import { NOON, type WireEvent } from './wire-usage.js';
 
 /** Terms under which nothing but the balance limits a tenant. */
@@ -216,6 +216,16 @@ export class ProtocolWorld {
 
   async rows<R extends pg.QueryResultRow>(sql: string, values: readonly unknown[] = []): Promise<R[]> {
     return (await this.pool.query<R>(sql, [...values])).rows;
+  }
+
+  /** Runs statements as the owner of the tables, whom neither rights nor, once disabled, triggers hold back. */
+  async asOwner(...statements: readonly string[]): Promise<void> {
+    const owner = openOwnerPool(this.database);
+    try {
+      for (const statement of statements) await owner.query(statement);
+    } finally {
+      await owner.end();
+    }
   }
 }
 

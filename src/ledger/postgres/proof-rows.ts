@@ -63,32 +63,6 @@ export async function pageEntries(
   );
 }
 
-/** The entries of one batch in the order of its tree. Throws POSTGRES_*. */
-export async function entriesOfBatch(pool: pg.Pool, batchId: number): Promise<StoredEntry[]> {
-  return readEntries(
-    pool,
-    `SELECT ${ENTRY_SELECT} FROM ledger_entries e WHERE e.batch_id = $1 ORDER BY e.source_offset, e.seq`,
-    [batchId],
-  );
-}
-
-/** Names entries that no sealed batch of a source with a cursor covers, at most `limit` of them. Throws POSTGRES_*. */
-export async function unsealedEntries(pool: pg.Pool, limit: number): Promise<{ tenantId: string; seq: number }[]> {
-  try {
-    const { rows } = await pool.query<{ tenant_id: string; seq: string }>(
-      `SELECT e.tenant_id, e.seq FROM ledger_entries e
-       WHERE NOT EXISTS (
-         SELECT FROM ledger_batches b JOIN stream_cursors c ON c.topic = b.topic AND c.partition = b.partition
-         WHERE b.batch_id = e.batch_id)
-       ORDER BY e.tenant_id, e.seq LIMIT $1`,
-      [limit],
-    );
-    return rows.map((row) => ({ tenantId: row.tenant_id, seq: safeInteger(row.seq) }));
-  } catch (error) {
-    throw translatePostgresError(error);
-  }
-}
-
 async function readEntries(pool: pg.Pool, sql: string, values: unknown[]): Promise<StoredEntry[]> {
   try {
     return (await pool.query<EntryRow>(sql, values)).rows.map(storedEntryOf);
@@ -129,6 +103,8 @@ export function storedEntryOf(row: EntryRow): StoredEntry {
 }
 
 interface BatchRow {
+  readonly topic: string;
+  readonly partition: number;
   readonly batch_no: string;
   readonly batch_id: string;
   readonly first_offset: string;
@@ -146,26 +122,39 @@ interface BatchRow {
   readonly sealed_at: Date;
 }
 
+/** What runs a statement: a pool, or a connection with a snapshot of its own. */
+export type Queryable = Pick<pg.ClientBase, 'query'>;
+
 /** A page of the sealed batches of a source by batch_no, after the given one. Throws POSTGRES_*. */
 export async function pageBatches(
-  pool: pg.Pool,
+  queryable: Queryable,
   { source, afterBatchNo }: { source: StreamSource; afterBatchNo: number },
   limit: number,
 ): Promise<SealedBatch[]> {
   try {
-    const { rows } = await pool.query<BatchRow>(
+    const { rows } = await queryable.query<BatchRow>(
       `SELECT * FROM ledger_batches WHERE topic = $1 AND partition = $2 AND batch_no > $3 ORDER BY batch_no LIMIT $4`,
       [source.topic, source.partition, afterBatchNo, limit],
     );
-    return rows.map((row) => sealedBatchOf(source, row));
+    return rows.map(sealedBatchOf);
   } catch (error) {
     throw translatePostgresError(error);
   }
 }
 
-function sealedBatchOf(source: StreamSource, row: BatchRow): SealedBatch {
+/** Finds a batch by its id; undefined when there is none. Throws POSTGRES_*. */
+export async function selectBatch(queryable: Queryable, batchId: number): Promise<SealedBatch | undefined> {
+  try {
+    const { rows } = await queryable.query<BatchRow>('SELECT * FROM ledger_batches WHERE batch_id = $1', [batchId]);
+    return rows[0] === undefined ? undefined : sealedBatchOf(rows[0]);
+  } catch (error) {
+    throw translatePostgresError(error);
+  }
+}
+
+function sealedBatchOf(row: BatchRow): SealedBatch {
   return {
-    source,
+    source: { topic: row.topic, partition: row.partition },
     batchNo: safeInteger(row.batch_no),
     batchId: safeInteger(row.batch_id),
     firstOffset: BigInt(row.first_offset),

@@ -1,0 +1,65 @@
+/**
+ * Owns: the audit that a ledger process runs all the time: what it works on, and the figures that each turn adds.
+ * Does not own: the audit (projections/audit-rounds.ts), when a turn is (projections/projection-worker.ts).
+ */
+import type pg from 'pg';
+import type { LedgerReader } from '../ledger/ledger-reader.js';
+import { type AmountNano, formatAmount } from '../ledger/money.js';
+import { PostgresLedgerHistory } from '../ledger/postgres/postgres-ledger-history.js';
+import type { QuotaScripts } from '../lua/quota-scripts.js';
+import { AuditRounds, type AuditTurn } from '../projections/audit-rounds.js';
+import { AuditTally } from '../projections/audit-tally.js';
+import { type Clock, systemClock } from '../runtime/clock.js';
+import type { Config } from '../runtime/config.js';
+import type { Logger } from '../runtime/logger.js';
+import type { Metrics } from '../runtime/metrics.js';
+
+/** What the audit of a process works on. */
+export interface AuditParts {
+  readonly pool: pg.Pool;
+  readonly reader: LedgerReader;
+  readonly scripts: QuotaScripts;
+  readonly metrics: Metrics;
+}
+
+/** The audit of a process: each call is a turn. When it is switched off, nothing is told of it and a turn does nothing. */
+export function auditTurns(
+  { config, logger }: { readonly config: Readonly<Config>; readonly logger: Logger },
+  { pool, reader, scripts, metrics }: AuditParts,
+): () => Promise<void> {
+  if (config.auditIntervalMs === 0) return () => Promise.resolve();
+  const rounds = new AuditRounds({
+    ports: { reader, history: new PostgresLedgerHistory(pool), scripts, logger },
+    leakAfterMs: config.inflightTtlMs,
+    nowMs: () => systemClock.nowMs(),
+  });
+  return measuredAudit(rounds, metrics, systemClock);
+}
+
+/** The rounds of an audit, measured: each call is a turn. */
+function measuredAudit(rounds: AuditRounds, metrics: Metrics, clock: Clock): () => Promise<void> {
+  let completeMs = clock.nowMs();
+  let roundNano = 0n;
+  metrics.watchAuditAge(() => (clock.nowMs() - completeMs) / 1000);
+  return async () => {
+    const turn = await rounds.turn();
+    const { tenants, fields, amountNano } = tallyOf(turn);
+    roundNano += amountNano;
+    metrics.addAudit({
+      tenants,
+      differences: new Map([...fields].map(([field, { count }]) => [field, count])),
+      // A figure for a dashboard: it may be rounded, no money is made of it.
+      amountOfRound: Number(formatAmount(roundNano as AmountNano)),
+      repaired: turn.repaired,
+    });
+    if (!turn.isRoundComplete) return;
+    completeMs = clock.nowMs();
+    roundNano = 0n;
+  };
+}
+
+function tallyOf({ audits }: AuditTurn): ReturnType<AuditTally['figures']> {
+  const tally = new AuditTally();
+  for (const audit of audits) tally.add(audit);
+  return tally.figures();
+}

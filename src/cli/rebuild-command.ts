@@ -1,0 +1,140 @@
+/**
+ * Owns: `tollbook rebuild`: quota hashes, or accounts, made anew from the ledger while traffic runs.
+ * Does not own: the rebuilding (projections/rebuild-hashes.ts, projections/audit-sweep.ts, reconciliation/rebuild-accounts.ts),
+ * how a comparison looks (audit-documents.ts).
+ * Invariants: --dry-run writes nothing; exit code 0 only when everything asked for is as the ledger says; a run that was
+ * stopped says how to go on.
+ */
+import type { Command } from 'commander';
+import { repairAndReport } from './rebuild-accounts-run.js';
+import { auditLedger } from '../projections/audit-sweep.js';
+import { rebuildHashes } from '../projections/rebuild-hashes.js';
+import type { TenantScope } from '../projections/tenant-walk.js';
+import { TollbookError } from '../runtime/errors.js';
+import { addTenant } from './audit-command.js';
+import { auditDocument, auditText } from './audit-documents.js';
+import { printJson } from './ledger-reading.js';
+import { identifier } from './option-values.js';
+import type { ProgressOptions } from './progress.js';
+import { assertTenants, type RebuildWorld, withRebuildWorld } from './rebuild-world.js';
+
+/** The options of a rebuild. */
+export interface RebuildFlags {
+  readonly tenant?: readonly string[];
+  readonly all?: boolean;
+  readonly after?: string;
+  readonly aside?: boolean;
+  readonly accounts?: boolean;
+  readonly dryRun?: boolean;
+  readonly json?: boolean;
+}
+
+const HELP = `
+Traffic goes on: a hash is set to what the ledger says at one of its versions, and what is in flight stays in flight.
+  (in place)   every hash is set anew, whatever it says; nothing is compared, so this is the fastest
+  --aside      what every hash should be is compared with it field by field, and only what differs is set
+  --accounts   accounts are recomputed from their entries; one that differs is locked, compared at the same entry, put
+               right, and its hash set anew. An account whose entries contradict each other is named and left alone.
+Ctrl-C stops after the page under way; the message then says how to go on. Exit code 0 only when all is as the ledger says.`;
+
+/** Adds `rebuild` to the program. */
+export function registerRebuildCommand(program: Command): void {
+  program
+    .command('rebuild')
+    .description('make quota hashes, or accounts, anew from the ledger, with no pause of live traffic')
+    .option('--tenant <id>', 'of this tenant; may be given several times', addTenant)
+    .option('--all', 'of all tenants')
+    .option('--after <tenant>', 'with --all: go on after this tenant', identifier)
+    .option('--aside', 'compare first, set only what differs, and show what did')
+    .option('--accounts', 'recompute the accounts instead of the hashes')
+    .option('--dry-run', 'only show what differs, and write nothing')
+    .option('--json', 'print the result as one JSON object')
+    .addHelpText('after', HELP)
+    .action((flags: RebuildFlags) => runRebuild(flags));
+}
+
+async function runRebuild(flags: RebuildFlags): Promise<void> {
+  const scope = scopeOf(flags);
+  await withRebuildWorld('rebuild', async (world) => {
+    if (scope.kind === 'named') await assertTenants(world, scope.tenantIds);
+    const next = await rebuild(world, scope, flags);
+    if (next !== null) throw world.stopped(howToGoOn(next, flags));
+  });
+}
+
+/** Throws USAGE_INVALID for options that do not go together. */
+function scopeOf({ tenant, all, after, aside, accounts }: RebuildFlags): TenantScope {
+  if ((tenant === undefined) === (all !== true)) {
+    const found = tenant === undefined ? 'neither --tenant nor --all is given' : '--tenant and --all are both given';
+    throw new TollbookError('USAGE_INVALID', `${found}; allowed: one of them`);
+  }
+  if (aside === true && accounts === true) {
+    throw new TollbookError(
+      'USAGE_INVALID',
+      '--aside and --accounts are both given; accounts are always compared first',
+    );
+  }
+  if (tenant === undefined) return { kind: 'all', after: after ?? '' };
+  if (after !== undefined) throw new TollbookError('USAGE_INVALID', '--after is given; allowed: with --all only');
+  return { kind: 'named', tenantIds: tenant };
+}
+
+/** Returns the tenant to go on after; null when all is done. */
+async function rebuild(world: RebuildWorld, scope: TenantScope, flags: RebuildFlags): Promise<string | null> {
+  if (flags.accounts === true) return repairAndReport(world, scope, flags);
+  if (flags.aside === true || flags.dryRun === true) return compareHashes(world, scope, flags);
+  return setHashes(world, scope, flags);
+}
+
+async function setHashes(world: RebuildWorld, scope: TenantScope, { json }: RebuildFlags): Promise<string | null> {
+  const startedMs = world.clock.nowMs();
+  const result = await world.walk(await progressOf(world, scope, { label: 'rebuilding', json }), (control) =>
+    rebuildHashes(world, scope, control),
+  );
+  const seconds = Math.max(1, world.clock.nowMs() - startedMs) / 1000;
+  const perSecond = Math.round(result.tenants / seconds);
+  if (json === true) printJson({ mode: 'in place', ...result, complete: result.next === null, seconds, perSecond });
+  else {
+    const mended = result.mended === 0 ? '' : `; ${result.mended} held what nobody may write there`;
+    process.stdout.write(`${result.tenants} hashes set anew in ${seconds} s (${perSecond}/s)${mended}\n`);
+  }
+  return result.next;
+}
+
+async function compareHashes(
+  world: RebuildWorld,
+  scope: TenantScope,
+  { json, dryRun }: RebuildFlags,
+): Promise<string | null> {
+  const repairs = dryRun !== true;
+  const report = await world.walk(await progressOf(world, scope, { label: 'comparing', json }), (control) =>
+    auditLedger(world, {
+      ...control,
+      ...{ scope, repairs, leakAfterMs: world.config.inflightTtlMs, nowMs: () => world.clock.nowMs() },
+    }),
+  );
+  if (json === true) printJson({ mode: repairs ? 'aside' : 'dry run', ...auditDocument(report, repairs) });
+  else process.stdout.write(auditText(report, repairs));
+  if (report.left > 0 || report.restless > 0) process.exitCode = 1;
+  return report.next;
+}
+
+/** The progress of a walk over tenants. Throws POSTGRES_*. */
+async function progressOf(
+  { history }: RebuildWorld,
+  scope: TenantScope,
+  { label, json }: { label: string; json: boolean | undefined },
+): Promise<ProgressOptions> {
+  const total = scope.kind === 'named' ? scope.tenantIds.length : (await history.countLedger()).accounts;
+  return { label, total, unit: 'tenants', silent: json === true };
+}
+
+function howToGoOn(next: string, { tenant, aside, accounts, dryRun }: RebuildFlags): string {
+  if (tenant !== undefined || next === '') return 'before its end; run the same command again';
+  const flags = [
+    aside === true ? ' --aside' : '',
+    accounts === true ? ' --accounts' : '',
+    dryRun === true ? ' --dry-run' : '',
+  ];
+  return `after tenant ${next}; go on with: tollbook rebuild --all --after ${next}${flags.join('')}`;
+}

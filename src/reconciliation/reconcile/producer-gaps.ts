@@ -1,0 +1,163 @@
+/**
+ * Owns: when a hole in a producer's numbers is a loss: only where everything that was published since some moment is
+ * among the ranges, and only once what has been published meanwhile was looked at too.
+ * Does not own: which numbers there are (producer-numbers.ts).
+ * Invariants: no false alarm: of a topic whose start has expired, numbers count from the moment on from which every
+ * partition still has everything; what arrives while the run reads fills holes before they are told.
+ */
+import type pg from 'pg';
+import { intake, type IntakeItem } from '../../consumers/intake.js';
+import type { EventProducer } from '../../ledger/events.js';
+import { translatePostgresError } from '../../runtime/postgres.js';
+import type { TopicMessage } from '../topic/partition-reader.js';
+import { fetchBytesFor, type TopicReader } from '../topic/topic-reader.js';
+import { producerGap } from './findings.js';
+import { isWhole, type RangeRequest } from './frozen-ranges.js';
+import type { ProducerNumbers } from './producer-numbers.js';
+import { noteFinding, type RangeState, type RunState } from './run-state.js';
+
+/** Whether the numbers of the producers were judged, and why not. */
+export type ProducerVerdict =
+  { readonly judged: true; readonly gaps: number } | { readonly judged: false; readonly why: string };
+
+/** From when on numbers count; null: never, and `why` not. */
+export interface NumberBounds {
+  readonly fromMs: number | null;
+  /** True: the logs are whole, so that every producer must have started with number 0. */
+  readonly fromZero: boolean;
+  readonly why: string;
+}
+
+type Ports = { readonly pool: pg.Pool; readonly reader: TopicReader };
+
+const WHOLE_TOPICS = 'only a run over all partitions of both topics, up to their end, can tell';
+const TAIL_MESSAGES_MAX = 500_000;
+
+/** Finds out from when on every published event must be in the ranges. Throws KAFKA_UNAVAILABLE, POSTGRES_*. */
+export async function numberBounds(
+  { pool, reader }: Ports,
+  state: RunState,
+  { request, coversAllTopics }: { readonly request: RangeRequest; readonly coversAllTopics: boolean },
+): Promise<NumberBounds> {
+  if (!coversAllTopics || !isWhole(request)) return { fromMs: null, fromZero: false, why: WHOLE_TOPICS };
+  if (request.sinceMs !== undefined) return { fromMs: request.sinceMs, fromZero: false, why: '' };
+  const truncated = state.ranges.filter(({ range }) => range.logStart > 0n);
+  if (truncated.length === 0) return { fromMs: 0, fromZero: true, why: '' };
+  const starts = await Promise.all(truncated.map((range) => firstTimeOf({ pool, reader }, range)));
+  return { fromMs: Math.max(...starts), fromZero: false, why: '' };
+}
+
+/** The time of the first message left; of a log that is empty, when the ledger last charged something of it. */
+async function firstTimeOf({ pool, reader }: Ports, { range }: RangeState): Promise<number> {
+  const first = await reader.partition(range.source, { from: range.logStart, bytesMax: fetchBytesFor(1) }).peek();
+  if (first !== undefined) return first.timestampMs;
+  const { topic, partition } = range.source;
+  try {
+    const { rows } = await pool.query<{ sealed_at: Date }>(
+      'SELECT sealed_at FROM ledger_batches WHERE topic = $1 AND partition = $2 ORDER BY batch_no DESC LIMIT 1',
+      [topic, partition],
+    );
+    return rows[0]?.sealed_at.getTime() ?? Number.POSITIVE_INFINITY;
+  } catch (error) {
+    throw translatePostgresError(error);
+  }
+}
+
+/** Notes the number of a message, if it names one. */
+export function noteNumber(
+  numbers: ProducerNumbers,
+  { fromMs }: NumberBounds,
+  { message, item }: { readonly message: TopicMessage; readonly item: IntakeItem },
+): void {
+  if (fromMs === null) return;
+  const producer = item.kind === 'deadLetter' ? producerIn(message.value) : item.event.producer;
+  if (producer !== undefined) numbers.note(producer, message.timestampMs >= fromMs);
+}
+
+/** The producer that a message names which is no event: its number was used all the same. */
+function producerIn(value: Buffer | null): EventProducer | undefined {
+  try {
+    const { producer } = JSON.parse(String(value)) as { producer?: Partial<EventProducer> };
+    const { instance, epoch, seq } = producer ?? {};
+    const isCount = (count: unknown): count is number => Number.isSafeInteger(count) && Number(count) >= 0;
+    return typeof instance === 'string' && isCount(epoch) && isCount(seq) ? { instance, epoch, seq } : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+/** Reads on where the comparison ended, tells what is still missing then, and notes it. Throws KAFKA_UNAVAILABLE. */
+export async function judgeNumbers(
+  ports: Ports,
+  state: RunState,
+  { numbers, bounds }: { readonly numbers: ProducerNumbers; readonly bounds: NumberBounds },
+): Promise<ProducerVerdict> {
+  if (bounds.fromMs === null) return { judged: false, why: bounds.why };
+  const tail = new Tail(ports.reader, state, { numbers, bounds });
+  // Twice: what is published while the first end is reached may fill a hole that it left.
+  for (let look = 0; look < 2; look += 1) {
+    if (numbers.gaps(bounds.fromZero).next().done === true && look > 0) break;
+    if (!(await tail.readOn()))
+      return { judged: false, why: `more than ${TAIL_MESSAGES_MAX} messages are not charged yet` };
+  }
+  if (numbers.overflowed) return { judged: false, why: 'there are too many producers, or their numbers are scattered' };
+  let gaps = 0;
+  for (const gap of numbers.gaps(bounds.fromZero)) {
+    gaps += 1;
+    noteFinding(state, producerGap(gap.producer, gap));
+  }
+  return { judged: true, gaps };
+}
+
+/** Reads what lies behind the compared ranges, up to wherever the logs end by then. */
+class Tail {
+  readonly #reader: TopicReader;
+  readonly #sources: { readonly range: RangeState; position: bigint }[];
+  readonly #note: (message: TopicMessage, range: RangeState) => void;
+  #messages = 0;
+
+  constructor(
+    reader: TopicReader,
+    state: RunState,
+    { numbers, bounds }: { readonly numbers: ProducerNumbers; readonly bounds: NumberBounds },
+  ) {
+    this.#reader = reader;
+    this.#sources = state.ranges.map((range) => ({ range, position: range.position }));
+    this.#note = (message, { range }) => {
+      const item = intake(message, range.kind, NO_LIMITS);
+      noteNumber(numbers, bounds, { message, item });
+    };
+  }
+
+  /** False when there is more than can be read for this. */
+  async readOn(): Promise<boolean> {
+    for (const source of this.#sources) {
+      const { topic, partition } = source.range.range.source;
+      const end = (await this.#reader.bounds(topic)).find((each) => each.source.partition === partition)?.end;
+      if (end === undefined || !(await this.#readTo(source, end))) return false;
+    }
+    return true;
+  }
+
+  async #readTo(source: { readonly range: RangeState; position: bigint }, end: bigint): Promise<boolean> {
+    const start = { from: source.position, bytesMax: fetchBytesFor(1) };
+    const reader = this.#reader.partition(source.range.range.source, start);
+    while (source.position < end) {
+      const until = source.position + TAIL_STEP < end ? source.position + TAIL_STEP : end;
+      const { messages, position } = await reader.take(until);
+      for (const message of messages) this.#note(message, source.range);
+      this.#messages += messages.length;
+      if (this.#messages > TAIL_MESSAGES_MAX) return false;
+      if (position < until) return true;
+      source.position = position;
+    }
+    return true;
+  }
+}
+
+const TAIL_STEP = 4_096n;
+const NO_LIMITS = {
+  eventBytesMax: Number.MAX_SAFE_INTEGER,
+  eventAgeMaxMs: Number.POSITIVE_INFINITY,
+  nowMs: 8_640_000_000_000_000,
+};

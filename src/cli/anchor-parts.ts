@@ -61,7 +61,13 @@ export function startAnchorPublisher(
   const sinks = anchorSinks(config, kafka);
   if (sinks.length === 0) return () => Promise.resolve();
   const rows = rowsThrough(pool);
-  const publisher = new AnchorPublisher({ sinks, rows, clock: systemClock, logger, intervalMs: config.anchorIntervalMs });
+  const publisher = new AnchorPublisher({
+    sinks,
+    rows,
+    clock: systemClock,
+    logger,
+    intervalMs: config.anchorIntervalMs,
+  });
   publisher.start();
   return () => publisher.stop();
 }

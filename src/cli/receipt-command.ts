@@ -42,7 +42,12 @@ export function registerReceiptCommand(program: Command): void {
     .option('--out <file>', 'write it to this file; stdout unless given', filePath)
     .option('--no-anchor', 'do not look for an anchor')
     .option('--anchors-file <file>', 'look for the anchor in this file, not where the settings say', filePath)
-    .option('--links-max <n>', 'most batches between the entry and its anchor', wholeNumber(0, LINKS_MAX), LINKS_DEFAULT)
+    .option(
+      '--links-max <n>',
+      'most batches between the entry and its anchor',
+      wholeNumber(0, LINKS_MAX),
+      LINKS_DEFAULT,
+    )
     .addHelpText('after', '\nFor a tenant called "issue" or "verify": tollbook receipt issue TENANT TRACE.')
     .action(issue);
   receipt
@@ -93,7 +98,10 @@ function reachText({ receipt, anchorDistance }: IssuedReceipt): string {
   const { tenant_id: tenantId, seq } = receipt.entry.fields;
   const name = `receipt for entry ${tenantId}#${seq}`;
   if (reaches === 'anchor') return `${name}: leads to an anchor ${links.length} batches later`;
-  const anchors = anchorDistance === undefined ? 'no anchor after it was found' : `the nearest anchor is ${anchorDistance} batches later (--links-max)`;
+  const anchors =
+    anchorDistance === undefined
+      ? 'no anchor after it was found'
+      : `the nearest anchor is ${anchorDistance} batches later (--links-max)`;
   const end = reaches === 'head' ? `leads to the head of its chain, batch ${head.batch_no}` : 'ends at its own batch';
   return `${name}: ${end}; ${anchors}, so nothing outside of the ledger vouches for it yet`;
 }
@@ -121,7 +129,12 @@ function verdictDocument(verdict: ReceiptVerdict): Record<string, unknown> {
     valid: true,
     entry: receipt.entry.fields,
     entryHash: receipt.entry.hash,
-    batch: { source: sourceName(batch.source), batchNo: batch.batchNo, hash: receipt.batch.hash, sealedAt: batch.sealedAt },
+    batch: {
+      source: sourceName(batch.source),
+      batchNo: batch.batchNo,
+      hash: receipt.batch.hash,
+      sealedAt: batch.sealedAt,
+    },
     reaches: receipt.chain.reaches,
     reachesBatchNo: tip.batchNo,
     anchoredAt: anchor?.anchoredAt ?? null,

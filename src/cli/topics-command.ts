@@ -35,7 +35,9 @@ export function registerTopicsCommand(program: Command): void {
     .command('topics')
     .description('manage the usage topics')
     .command('create')
-    .description('create the two usage topics, and the anchor topic if TOLLBOOK_ANCHOR_TOPIC names one, where they are missing')
+    .description(
+      'create the two usage topics, and the anchor topic if TOLLBOOK_ANCHOR_TOPIC names one, where they are missing',
+    )
     .option('--partitions <n>', 'partitions of each usage topic', wholeNumber(1, 10_000), PARTITIONS_DEFAULT)
     .option('--replication-factor <n>', 'copies of each partition', wholeNumber(1, 9), 1)
     .option('--json', 'print the result as one JSON object')
@@ -45,7 +47,9 @@ export function registerTopicsCommand(program: Command): void {
       const created = await createTopics(kafka, [config.topicPending, config.topicCompleted], flags);
       const anchor = config.anchorTopic === '' ? [] : await createAnchorTopic(kafka, config.anchorTopic, flags);
       process.stdout.write(
-        flags.json === true ? `${JSON.stringify({ created: [...created, ...anchor] })}\n` : told(created, anchor, flags),
+        flags.json === true
+          ? `${JSON.stringify({ created: [...created, ...anchor] })}\n`
+          : told(created, anchor, flags),
       );
     });
 }

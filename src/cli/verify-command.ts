@@ -50,7 +50,11 @@ export function registerVerifyCommand(program: Command): void {
       new Option('--source <source>', 'the chains of a topic, or of one of its partitions').argParser(sourceValue),
     )
     .option('--anchors', 'check that every anchor published outside of the database still lies on its chain')
-    .option('--anchors-file <file>', 'check the anchors in this file, instead of those where the settings say', filePath)
+    .option(
+      '--anchors-file <file>',
+      'check the anchors in this file, instead of those where the settings say',
+      filePath,
+    )
     .option('--problems-max <n>', 'findings to tell; all are counted', wholeNumber(1, PROBLEMS_MAX), PROBLEMS_DEFAULT)
     .option('--json', 'print the result as one JSON object')
     .addHelpText(

@@ -63,7 +63,8 @@ export async function proveEntries(
   { report, onEntries }: ProofEvents,
 ): Promise<EntryFigures> {
   const fold = new LedgerFold(snapshot, report);
-  const add = scope.kind === 'source' ? (line: LeafLine) => checkHash(line, report) : (line: LeafLine) => fold.add(line);
+  const add =
+    scope.kind === 'source' ? (line: LeafLine) => checkHash(line, report) : (line: LeafLine) => fold.add(line);
   let entries = 0;
   for await (const block of snapshot.lines(leafStatement(scope))) {
     let lines = 0;

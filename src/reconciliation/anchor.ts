@@ -81,7 +81,8 @@ export function readAnchor(text: string, place: string): FoundAnchor {
 /** Reads an anchor from what JSON was parsed to. Throws FILE_UNREADABLE that names the field. */
 export function anchorOf(value: unknown): Anchor {
   const fields = fieldsOf(value, 'the anchor');
-  if (fields['schema_version'] !== SCHEMA_VERSION) throw wrong('schema_version', fields['schema_version'], SCHEMA_VERSION);
+  if (fields['schema_version'] !== SCHEMA_VERSION)
+    throw wrong('schema_version', fields['schema_version'], SCHEMA_VERSION);
   const source = fieldsOf(fields['source'], 'source');
   const { replaces } = fields;
   return {

@@ -95,7 +95,11 @@ class LeafReader {
 
   /** The leaves that name a batch before this one, and have not been handed out. */
   async *before(batchId: number): AsyncGenerator<BatchLeaves> {
-    for (let leaves = await this.#peek(); leaves !== undefined && leaves.batchId < batchId; leaves = await this.#peek()) {
+    for (
+      let leaves = await this.#peek();
+      leaves !== undefined && leaves.batchId < batchId;
+      leaves = await this.#peek()
+    ) {
       this.#isRead = false;
       yield leaves;
     }

@@ -58,6 +58,6 @@ export function accountDifferences(stored: Account | undefined, folded: Account)
 }
 
 function textOf(value: Account[keyof Account]): string {
-  if (typeof value === 'bigint') return formatAmount(value as AmountNano);
+  if (typeof value === 'bigint') return formatAmount(value);
   return value === null ? 'unlimited' : String(value);
 }

@@ -63,12 +63,18 @@ function misfit(where: string, why: string): Misfit {
 function checkEntry({ entry: found }: Receipt, { entry, batch }: ProvenReceipt): Misfit | undefined {
   if (entryHash(entry) !== found.hash) return misfit('entry.hash', 'is not the hash of the canonical form');
   if (!isDeepStrictEqual(entryFields(found.canonical), { ...found.fields })) {
-    return misfit('entry.fields', `do not say what the canonical form says: ${differing(entryFields(found.canonical), found.fields)}`);
+    return misfit(
+      'entry.fields',
+      `do not say what the canonical form says: ${differing(entryFields(found.canonical), found.fields)}`,
+    );
   }
   const { topic, partition, kafkaOffset } = entry.source;
   const isOfBatch = topic === batch.source.topic && partition === batch.source.partition;
   if (isOfBatch && kafkaOffset >= batch.firstOffset && kafkaOffset < batch.nextOffset) return undefined;
-  return misfit('entry.canonical', `comes from ${topic}/${partition} at ${kafkaOffset}, which the batch does not cover`);
+  return misfit(
+    'entry.canonical',
+    `comes from ${topic}/${partition} at ${kafkaOffset}, which the batch does not cover`,
+  );
 }
 
 function checkBatch({ batch: found }: Receipt, { batch }: ProvenReceipt): Misfit | undefined {
@@ -76,7 +82,10 @@ function checkBatch({ batch: found }: Receipt, { batch }: ProvenReceipt): Misfit
     return misfit('batch.hash', 'is not the hash of the canonical form');
   }
   if (isDeepStrictEqual(batchFields(found.canonical), { ...found.fields })) return undefined;
-  return misfit('batch.fields', `do not say what the canonical form says: ${differing(batchFields(found.canonical), found.fields)}`);
+  return misfit(
+    'batch.fields',
+    `do not say what the canonical form says: ${differing(batchFields(found.canonical), found.fields)}`,
+  );
 }
 
 function differing(expected: Receipt['entry']['fields'], found: Receipt['entry']['fields']): string {
@@ -134,12 +143,16 @@ function readAnchorOf({ anchor }: Receipt): Anchor | Misfit | undefined {
 
 function checkAnchor(_receipt: Receipt, { anchor, tip }: ProvenReceipt): Misfit | undefined {
   if (anchor === undefined) return undefined;
-  const [anchored, reached] = [`${sourceName(anchor.source)}#${anchor.batchNo}`, `${sourceName(tip.source)}#${tip.batchNo}`];
+  const [anchored, reached] = [
+    `${sourceName(anchor.source)}#${anchor.batchNo}`,
+    `${sourceName(tip.source)}#${tip.batchNo}`,
+  ];
   if (anchored !== reached) return misfit('anchor', `is of batch ${anchored}, the links lead to ${reached}`);
   if (anchor.hash !== batchHash(tip).toString('hex')) {
     return misfit('anchor.hash', 'is not that of the batch that the links lead to');
   }
-  if (anchor.nextOffset !== tip.nextOffset) return misfit('anchor.next_offset', `is not that of the batch, ${tip.nextOffset}`);
+  if (anchor.nextOffset !== tip.nextOffset)
+    return misfit('anchor.next_offset', `is not that of the batch, ${tip.nextOffset}`);
   if (anchor.sealedAt !== tip.sealedAt) return misfit('anchor.sealed_at', `is not that of the batch, ${tip.sealedAt}`);
   return undefined;
 }

@@ -75,7 +75,11 @@ async function readEntry(
   return { stored, ...(await selectPlace(client, stored)) };
 }
 
-function choose(entries: readonly StoredEntry[], { tenantId, traceId }: TraceKey, seq: number | undefined): StoredEntry {
+function choose(
+  entries: readonly StoredEntry[],
+  { tenantId, traceId }: TraceKey,
+  seq: number | undefined,
+): StoredEntry {
   const charge = entries.find(({ entry }) => entry.status === 'COMMITTED') ?? entries[entries.length - 1];
   const chosen = seq === undefined ? charge : entries.find(({ entry }) => entry.seq === seq);
   if (chosen !== undefined) return chosen;

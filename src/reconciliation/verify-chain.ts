@@ -63,7 +63,10 @@ export class ChainWalk {
   #checkLink(batch: SealedBatch, tip: ChainTip | undefined): void {
     const [before, head] = tip === undefined ? [0, CHAIN_GENESIS] : [tip.batchNo, tip.head];
     if (batch.batchNo !== before + 1) {
-      this.#batch(batch, `follows batch ${before}: ${batch.batchNo > before ? 'a batch is missing' : 'it is out of order'}`);
+      this.#batch(
+        batch,
+        `follows batch ${before}: ${batch.batchNo > before ? 'a batch is missing' : 'it is out of order'}`,
+      );
     } else if (!batch.prevHash.equals(head)) {
       this.#batch(batch, 'names another predecessor than the batch before it');
     }
@@ -72,7 +75,11 @@ export class ChainWalk {
 
   #checkOffsets(batch: SealedBatch, tip: ChainTip | undefined): void {
     const { firstOffset, nextOffset } = batch;
-    if (tip !== undefined && firstOffset !== tip.nextOffset && !this.#isAccepted(batch.source, tip.nextOffset, firstOffset)) {
+    if (
+      tip !== undefined &&
+      firstOffset !== tip.nextOffset &&
+      !this.#isAccepted(batch.source, tip.nextOffset, firstOffset)
+    ) {
       const end = tip.nextOffset;
       const why = firstOffset < end ? 'which was covered before' : `and nobody accepted the loss from ${end} on`;
       this.#batch(batch, `starts at offset ${firstOffset}, ${why}`);

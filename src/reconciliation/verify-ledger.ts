@@ -58,7 +58,11 @@ async function verifySnapshot(snapshot: ProofSnapshot, order: VerifyOrder): Prom
   const anchored =
     anchors === undefined
       ? undefined
-      : await proveAnchors({ rows: (sql, values) => snapshot.rows(sql, values), scope, tips: chains.tips }, anchors, ofChains.add);
+      : await proveAnchors(
+          { rows: (sql, values) => snapshot.rows(sql, values), scope, tips: chains.tips },
+          anchors,
+          ofChains.add,
+        );
   const logs = [ofEntries, ofChains, ofRecords];
   const problems = logs.flatMap(({ kept }) => kept).slice(0, order.problemsMax);
   return {

@@ -37,7 +37,7 @@ function columnOf(field: keyof Account): string {
 }
 
 function textOf(value: Account[keyof Account]): string {
-  if (typeof value === 'bigint') return formatAmount(value as AmountNano);
+  if (typeof value === 'bigint') return formatAmount(value);
   return value === null ? 'unlimited' : String(value);
 }
 
@@ -53,7 +53,8 @@ function compareHolds(fold: TenantFold, stored: ReadonlyMap<string, StoredHold>,
     }
   }
   for (const { traceId } of stored.values()) {
-    if (!open.has(traceId)) tell(report, `hold ${traceId} of ${fold.tenantId} is in open_holds, but no entry holds it open`);
+    if (!open.has(traceId))
+      tell(report, `hold ${traceId} of ${fold.tenantId} is in open_holds, but no entry holds it open`);
   }
 }
 

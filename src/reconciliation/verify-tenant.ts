@@ -53,7 +53,8 @@ export class TenantFold {
     const amounts = this.#amountsOf(line, before);
     this.#checkBalance(line, amounts);
     this.#checkHold(line, amounts);
-    if (line.currency !== before.currency) this.#found(seq, `is in ${line.currency}, the account in ${before.currency}`);
+    if (line.currency !== before.currency)
+      this.#found(seq, `is in ${line.currency}, the account in ${before.currency}`);
     this.#account = this.#folded(before, line, amounts);
     this.#last = line;
   }

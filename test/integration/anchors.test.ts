@@ -7,7 +7,12 @@ import type { Chunk } from '../../src/consumers/charge-protocol.js';
 import type { SealedBatch } from '../../src/ledger/batch.js';
 import { rowsThrough } from '../../src/ledger/postgres/anchor-rows.js';
 import type { Anchor } from '../../src/reconciliation/anchor.js';
-import { newestAnchors, publishHeads, type PublishedHeads, type ReplaceOrder } from '../../src/reconciliation/anchor-heads.js';
+import {
+  newestAnchors,
+  publishHeads,
+  type PublishedHeads,
+  type ReplaceOrder,
+} from '../../src/reconciliation/anchor-heads.js';
 import { verifyLedger, type VerifyReport } from '../../src/reconciliation/verify-ledger.js';
 import { Forgery } from '../support/forgery.js';
 import { MemoryAnchors } from '../support/memory-anchors.js';
@@ -124,7 +129,9 @@ describe('the anchors of a ledger', function () {
     await cutOff();
     const messages = messagesOf(await verify());
     expect(messages).to.have.length(1);
-    expect(messages[0]).to.include(`${nameOf(last)} was anchored`).and.include('and 4 more anchors of the chain');
+    expect(messages[0])
+      .to.include(`${nameOf(last)} was anchored`)
+      .and.include('and 4 more anchors of the chain');
   });
 
   it('are not put in the place of one that the chain contradicts, so that it stays to be seen', async () => {

@@ -311,7 +311,7 @@ describe('the exported books', function () {
 function csvRows(text: string): string[][] {
   expect(text.endsWith('\r\n')).to.equal(true);
   const rows: string[][] = [];
-  let row: string[] = [];
+  const row: string[] = [];
   const cells = /(?:"((?:[^"]|"")*)"|([^",\r\n]*))(,|\r\n)/gy;
   for (let match = cells.exec(text); match !== null; match = cells.exec(text)) {
     row.push(match[1]?.replaceAll('""', '"') ?? match[2] ?? '');

@@ -70,7 +70,10 @@ describe('an entry as the proofs read it', function () {
     expect(found).to.have.length(entries.length);
     for (const [index, entry] of entries.entries()) {
       const line = found[index]!;
-      expect(line.isGenuine, JSON.stringify(entry, (_, value: unknown) => String(value))).to.equal(true);
+      expect(
+        line.isGenuine,
+        JSON.stringify(entry, (_, value: unknown) => String(value)),
+      ).to.equal(true);
       expect({ ...line, tenantId: fieldText(line.tenantId), countedOn: fieldText(line.countedOn) }).to.deep.include({
         ...{ tenantId: TENANT, seq: String(entry.seq), traceId: entry.traceId, type: entry.type, status: entry.status },
         ...{ amount: formatAmount(entry.amountNano), balanceBefore: formatAmount(entry.balanceBeforeNano) },

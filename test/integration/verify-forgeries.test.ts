@@ -81,10 +81,7 @@ describe('verifying a ledger', function () {
     [
       'an amount changed',
       () => [`UPDATE ledger_entries SET amount = amount + 1 WHERE ${entry('acme', 8)}`],
-      () => [
-        `entry acme#8 ${HASH}`,
-        'entry acme#8 moves the balance by -3.000000000, its amount says -4.000000000',
-      ],
+      () => [`entry acme#8 ${HASH}`, 'entry acme#8 moves the balance by -3.000000000, its amount says -4.000000000'],
     ],
     [
       'a price changed, which moves no balance',
@@ -123,10 +120,7 @@ describe('verifying a ledger', function () {
     [
       'an entry inserted that claims a batch there is not',
       () => insertion('99999'),
-      () => [
-        `entry acme#21 ${HASH}`,
-        'entry acme#21 is in no sealed batch: there is none with id 99999',
-      ],
+      () => [`entry acme#21 ${HASH}`, 'entry acme#21 is in no sealed batch: there is none with id 99999'],
     ],
     [
       'two entries swapped',
@@ -185,7 +179,10 @@ describe('verifying a ledger', function () {
     ],
     [
       'a chain removed with its cursor',
-      () => [`DELETE FROM stream_cursors WHERE topic = '~redrive'`, `DELETE FROM ledger_batches WHERE topic = '~redrive'`],
+      () => [
+        `DELETE FROM stream_cursors WHERE topic = '~redrive'`,
+        `DELETE FROM ledger_batches WHERE topic = '~redrive'`,
+      ],
       () => [
         'entry bolt#6 is in no sealed batch: there is none with id 15',
         'entry bolt#7 is in no sealed batch: there is none with id 15',
@@ -210,10 +207,7 @@ describe('verifying a ledger', function () {
     [
       'the counts of a batch changed',
       () => [`UPDATE ledger_batches SET duplicates = 5 WHERE ${batchOfCompletions(3)}`],
-      () => [
-        `batch ${completed()}#3 ${HASH}`,
-        `batch ${completed()}#3 counts 5 messages between offsets 9 and 10`,
-      ],
+      () => [`batch ${completed()}#3 ${HASH}`, `batch ${completed()}#3 counts 5 messages between offsets 9 and 10`],
     ],
     [
       'a balance edited',
@@ -321,8 +315,10 @@ describe('verifying a ledger', function () {
       const report = await verify();
       const messages = messagesOf(report);
       for (const finding of findings()) {
-        expect(messages.filter((message) => message.includes(finding)), `${finding}\n\n${messages.join('\n')}`).to.not.be
-          .empty;
+        expect(
+          messages.filter((message) => message.includes(finding)),
+          `${finding}\n\n${messages.join('\n')}`,
+        ).to.not.be.empty;
       }
       expect(report.problemCount).to.equal(messages.length);
       await forgery.restore();
@@ -383,7 +379,9 @@ describe('verifying a ledger', function () {
     const client = await forgery.owner.connect();
     try {
       await client.query('BEGIN');
-      await client.query('LOCK TABLE ledger_entries, ledger_batches, accounts, open_holds, stream_cursors IN EXCLUSIVE MODE');
+      await client.query(
+        'LOCK TABLE ledger_entries, ledger_batches, accounts, open_holds, stream_cursors IN EXCLUSIVE MODE',
+      );
       expect(await verify()).to.include({ entries: 33, problemCount: 0 });
     } finally {
       await client.query('ROLLBACK');

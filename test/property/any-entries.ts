@@ -17,7 +17,10 @@ const times = fc
 /** Texts that a text column can hold: anything but NUL and lone surrogates; often what COPY escapes. */
 const texts = fc.oneof(
   fc.string({ unit: 'grapheme', maxLength: 20 }).map((text) => text.replaceAll('\0', '')),
-  fc.string({ unit: fc.constantFrom('\\', '\t', '\n', '\r', '\b', '\f', '\v', 'N', 'n', '"', 'é', '💶', ' '), maxLength: 8 }),
+  fc.string({
+    unit: fc.constantFrom('\\', '\t', '\n', '\r', '\b', '\f', '\v', 'N', 'n', '"', 'é', '💶', ' '),
+    maxLength: 8,
+  }),
 );
 /** jsonb knows no NUL either. */
 const names = fc.oneof(fc.stringMatching(/^[a-z_]{1,12}$/), texts);

@@ -16,7 +16,12 @@ function entriesOf(entry: LedgerEntry, size: number): LedgerEntry[] {
   return Array.from({ length: size }, (_, index) => ({ ...entry, seq: index + 1 }));
 }
 
-const replacements = fc.constantFrom(undefined, { batchNo: 9, hash: 'ab'.repeat(32), actor: 'ops', reason: 'restored' });
+const replacements = fc.constantFrom(undefined, {
+  batchNo: 9,
+  hash: 'ab'.repeat(32),
+  actor: 'ops',
+  reason: 'restored',
+});
 
 const samples: fc.Arbitrary<ReceiptSample> = fc
   .record({
@@ -48,12 +53,17 @@ type Path = readonly (string | number)[];
 /** Every value of a document that is no object and no list, by the way to it. */
 function leavesOf(value: unknown, path: Path = []): Path[] {
   if (typeof value !== 'object' || value === null) return [path];
-  return Object.entries(value).flatMap(([name, each]) => leavesOf(each, [...path, Array.isArray(value) ? Number(name) : name]));
+  return Object.entries(value).flatMap(([name, each]) =>
+    leavesOf(each, [...path, Array.isArray(value) ? Number(name) : name]),
+  );
 }
 
 /** A copy of a document with one value replaced; undefined removes it. */
 function withValue(document: unknown, [name, ...rest]: Path, replace: (found: unknown) => unknown): unknown {
-  const copy = (Array.isArray(document) ? [...(document as unknown[])] : { ...(document as object) }) as Record<string, unknown>;
+  const copy = (Array.isArray(document) ? [...(document as unknown[])] : { ...(document as object) }) as Record<
+    string,
+    unknown
+  >;
   const found = copy[name!];
   const changed = rest.length === 0 ? replace(found) : withValue(found, rest, replace);
   if (changed !== undefined) copy[name!] = changed;
@@ -146,7 +156,13 @@ describe('a receipt', function () {
       fc.property(linked, (sample) => {
         const receipt = sampleReceipt({ ...sample, beyond: 0 });
         const { links } = receipt.chain;
-        const others = [links.slice(1), links.slice(0, -1), [...links].reverse(), [links[0], ...links], [...links, links[0]]];
+        const others = [
+          links.slice(1),
+          links.slice(0, -1),
+          [...links].reverse(),
+          [links[0], ...links],
+          [...links, links[0]],
+        ];
         for (const other of others) {
           const changed = rehashed({ ...receipt, chain: { ...receipt.chain, links: other } });
           expect(verdictOf(changed)).to.not.equal('valid');

@@ -33,7 +33,9 @@ function follow(lines: readonly LeafLine[]): Followed {
   return { fold, problems };
 }
 
-const ledgers = fc.tuple(tightTerms, histories).map(([terms, history]) => ({ terms, entries: entriesOf(terms, history) }));
+const ledgers = fc
+  .tuple(tightTerms, histories)
+  .map(([terms, history]) => ({ terms, entries: entriesOf(terms, history) }));
 
 function check<T>(property: fc.IProperty<[T]>): void {
   fc.assert(property, { seed: propertySeed(), numRuns: RUNS });
@@ -81,7 +83,9 @@ describe('following the entries of a tenant', () => {
     const moved = ledgers.chain(({ entries }) => fc.tuple(fc.constant(entries), fc.nat(entries.length - 1), fields));
     check(
       fc.property(moved, ([entries, at, field]) => {
-        const changed = entries.map((entry, index) => (index === at ? { ...entry, [field]: entry[field] + 1n } : entry));
+        const changed = entries.map((entry, index) =>
+          index === at ? { ...entry, [field]: entry[field] + 1n } : entry,
+        );
         const { problems } = follow(changed.map(leafLineOf));
         expect(problems[0]).to.match(new RegExp(`^entry ${TENANTS[0]}#${at + 1} `));
       }),

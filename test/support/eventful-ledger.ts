@@ -54,9 +54,16 @@ export async function openEventfulLedger(): Promise<EventfulLedger> {
   await commandEverything({ acme, bolt });
   await buryAndRedrive(redrive);
   await world.expireHolds();
-  await charge(pendings, ['f', 'g'].map((traceId) => wirePending({ tenantId: 'acme', traceId, units: 1 })));
+  await charge(
+    pendings,
+    ['f', 'g'].map((traceId) => wirePending({ tenantId: 'acme', traceId, units: 1 })),
+  );
   await acceptGap(world.pool, { source: completions.source, toOffset: 15n, actor: 'ops', reason: 'retention' });
-  await charge(completions, ['h', 'i'].map((traceId) => wireCompleted({ tenantId: 'acme', traceId, units: 2 })), 5);
+  await charge(
+    completions,
+    ['h', 'i'].map((traceId) => wireCompleted({ tenantId: 'acme', traceId, units: 2 })),
+    5,
+  );
   return { redrive, completions, pendings };
 }
 

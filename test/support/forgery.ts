@@ -33,7 +33,8 @@ export class Forgery {
 
   /** Runs statements, each of which must change something. */
   async forge(statements: readonly string[]): Promise<void> {
-    for (const statement of statements) expect((await this.owner.query(statement)).rowCount, statement).to.be.at.least(1);
+    for (const statement of statements)
+      expect((await this.owner.query(statement)).rowCount, statement).to.be.at.least(1);
   }
 
   /** Puts every row back. */

@@ -24,7 +24,10 @@ export interface ReceiptSample {
 
 /** Makes the receipt. */
 export function sampleReceipt(sample: ReceiptSample): Receipt {
-  const entries = sample.entries.map((entry, index) => ({ ...entry, source: { ...SOURCE, kafkaOffset: BigInt(41 + index) } }));
+  const entries = sample.entries.map((entry, index) => ({
+    ...entry,
+    source: { ...SOURCE, kafkaOffset: BigInt(41 + index) },
+  }));
   const leaves = entries.map(entryHash);
   const chain = sampleChain(leaves, sample.links + sample.beyond);
   const [batch] = chain;

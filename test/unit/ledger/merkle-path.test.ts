@@ -85,7 +85,9 @@ describe('a Merkle path', () => {
         expect(rootOfPath(flipped(leaf), path) === root, `another leaf at ${index} of ${size}`).to.equal(false);
         for (let other = -1; other <= size; other += 1) {
           if (other === index) continue;
-          expect(rootOfPath(leaf, { ...path, leafIndex: other }) === root, `${index} at ${other} of ${size}`).to.equal(false);
+          expect(rootOfPath(leaf, { ...path, leafIndex: other }) === root, `${index} at ${other} of ${size}`).to.equal(
+            false,
+          );
         }
       }
     }
@@ -96,7 +98,9 @@ describe('a Merkle path', () => {
     const root = rootOf(leaves);
     for (const [index, leaf] of leaves.entries()) {
       const path = merklePath(leaves, index);
-      const changed = path.path.map((digest, at) => path.path.map((each, place) => (place === at ? flipped(digest) : each)));
+      const changed = path.path.map((digest, at) =>
+        path.path.map((each, place) => (place === at ? flipped(digest) : each)),
+      );
       const bad = [...changed, path.path.slice(1), path.path.slice(0, -1), [...path.path, root]];
       for (const [at, beside] of bad.entries()) {
         expect(rootOfPath(leaf, { ...path, path: beside }) === root, `path ${at} of leaf ${index}`).to.equal(false);

@@ -9,6 +9,7 @@ import type { Kafka } from 'kafkajs';
 import { loadConfig } from '../runtime/config.js';
 import { TollbookError } from '../runtime/errors.js';
 import { createKafka } from '../runtime/kafka.js';
+import { createReadyTopics } from '../runtime/kafka-topics.js';
 import { wholeNumber } from './option-values.js';
 
 interface TopicsFlags {
@@ -87,15 +88,15 @@ export async function createTopics(
     await admin.connect();
     const existing = new Set(await admin.listTopics());
     const missing = topics.filter((topic) => !existing.has(topic));
-    await admin.createTopics({
-      waitForLeaders: true,
-      topics: missing.map((topic) => ({
+    await createReadyTopics(
+      admin,
+      missing.map((topic) => ({
         topic,
         numPartitions: partitions,
         replicationFactor,
         configEntries: Object.entries(settings).map(([name, value]) => ({ name, value })),
       })),
-    });
+    );
     return missing;
   } catch (error) {
     throw new TollbookError(

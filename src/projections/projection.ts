@@ -49,12 +49,15 @@ const NO_STEPS = Number.MAX_SAFE_INTEGER;
 /** From which distance on the items in flight are read instead of the entries between. */
 const STEPS_MAX = 5_000;
 
-/** The phases whose deltas a recorded step makes obsolete. */
+/**
+ * The phases whose deltas a recorded step makes obsolete: its own, and those that can no longer come. A hold is given
+ * back once, so VOIDED and EXPIRED each end both: a writer that died between Redis and its commit may have left the other.
+ */
 const LANDED_PHASES: Readonly<Record<EntryStatus, readonly (Phase | 'all')[]>> = {
   PENDING: ['p'],
-  REFUSED: ['p'],
-  VOIDED: ['p', 'v'],
-  EXPIRED: ['p', 'x'],
+  REFUSED: ['p', 'v'],
+  VOIDED: ['p', 'v', 'x'],
+  EXPIRED: ['p', 'v', 'x'],
   COMMITTED: ['all'],
   FAILED: ['all'],
 };

@@ -191,6 +191,20 @@ describe('the sweep for expired holds', function () {
     await expectAtRest(world, [tenantId]);
   });
 
+  it('gives a hold back once when a dying writer had given it back in Redis before it expired', async () => {
+    const tenantId = await creditedTenant();
+    await hold(tenantId, ['a']);
+    const cancelled = wireCompleted({ tenantId, traceId: 'a', units: 0, fields: { outcome: 'cancelled' } });
+    const chunk = world.stream('completed').chunk([cancelled]);
+    const dying = world.protocol({ store: crashingBeforeCommit(world.store, () => true) });
+    await dying.charge(chunk).catch(() => undefined);
+    expect((await world.inFlight(tenantId)).map(({ phase }) => phase).sort()).to.deep.equal(['p', 'v']);
+    await world.expireHolds();
+    await world.protocol().charge(chunk);
+    expect(await world.statuses(tenantId)).to.deep.equal(['PENDING', 'EXPIRED']);
+    await expectAtRest(world, [tenantId]);
+  });
+
   it('expires under hold policy none after the time of that policy, and gives nothing back', async () => {
     const [estimating, prechecking] = [world.tenant(), world.tenant()];
     await world.credit(estimating, '10');

@@ -3,6 +3,7 @@ import { randomBytes } from 'node:crypto';
 import type { Kafka } from 'kafkajs';
 import { TollbookError } from '../../src/runtime/errors.js';
 import { createKafka } from '../../src/runtime/kafka.js';
+import { createReadyTopics } from '../../src/runtime/kafka-topics.js';
 
 /** A message as it lies in a topic. */
 export interface TopicMessage {
@@ -34,7 +35,10 @@ export function uniqueTopic(prefix: string): string {
 export async function createTopics(kafka: Kafka, topics: readonly string[], numPartitions: number): Promise<void> {
   const admin = kafka.admin();
   await admin.connect();
-  await admin.createTopics({ topics: topics.map((topic) => ({ topic, numPartitions })), waitForLeaders: true });
+  await createReadyTopics(
+    admin,
+    topics.map((topic) => ({ topic, numPartitions })),
+  );
   await admin.disconnect();
 }
 

@@ -1,0 +1,41 @@
+/**
+ * Owns: creating topics and waiting until they can be used.
+ * Why not kafkajs's own `waitForLeaders`: under KRaft a broker may for a moment not know a topic that the controller has
+ * just created; kafkajs takes that answer (UNKNOWN_TOPIC_OR_PARTITION) for final and fails.
+ */
+import { setTimeout as delay } from 'node:timers/promises';
+import kafkajs from 'kafkajs';
+import type { Admin, ITopicConfig } from 'kafkajs';
+import { TollbookError } from './errors.js';
+
+const READY_WAIT_MS = 30_000;
+const READY_POLL_MS = 50;
+/** What a broker says of a topic that is on its way. */
+const NOT_YET: ReadonlySet<string> = new Set(['UNKNOWN_TOPIC_OR_PARTITION', 'LEADER_NOT_AVAILABLE']);
+
+/** Creates topics and returns once every partition has a leader. Throws KAFKA_UNAVAILABLE, kafkajs's errors. */
+export async function createReadyTopics(admin: Admin, topics: ITopicConfig[]): Promise<void> {
+  if (topics.length === 0) return;
+  await admin.createTopics({ topics, waitForLeaders: false });
+  const names = topics.map(({ topic }) => topic);
+  const deadlineMs = performance.now() + READY_WAIT_MS;
+  while (!(await areReady(admin, names))) {
+    if (performance.now() > deadlineMs) {
+      throw new TollbookError(
+        'KAFKA_UNAVAILABLE',
+        `${names.join(', ')} had no leaders after ${READY_WAIT_MS / 1000} s`,
+      );
+    }
+    await delay(READY_POLL_MS);
+  }
+}
+
+async function areReady(admin: Admin, names: string[]): Promise<boolean> {
+  try {
+    const { topics } = await admin.fetchTopicMetadata({ topics: names });
+    return topics.every(({ partitions }) => partitions.length > 0 && partitions.every(({ leader }) => leader >= 0));
+  } catch (error) {
+    if (error instanceof kafkajs.KafkaJSProtocolError && NOT_YET.has(error.type)) return false;
+    throw error;
+  }
+}

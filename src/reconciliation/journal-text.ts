@@ -11,7 +11,7 @@ const PLAIN = /[A-Za-z0-9._@/+-]/;
 
 /** A tenant, provider or model as one part of an account name: what could end or split it is written as %XX of its UTF-8. */
 export function accountPart(name: string): string {
-  const characters = [...name];
+  const characters = Array.from(name);
   return characters
     .map((character, index) => (isPlainAt(characters, index) ? character : percentEncoded(character)))
     .join('');

@@ -323,5 +323,5 @@ function csvRows(text: string): string[][] {
 
 function cellText(value: unknown): string {
   if (value === null) return '';
-  return typeof value === 'object' ? JSON.stringify(value) : String(value);
+  return typeof value === 'string' ? value : JSON.stringify(value);
 }

@@ -3,12 +3,13 @@
  * that somebody changed reported and put right, the hash with it; a ledger that contradicts itself named and left alone.
  */
 import { expect } from 'chai';
+import type pg from 'pg';
 import { proveAccounts } from '../../src/reconciliation/account-proof.js';
 import { type AccountDrift, type AccountRebuild, rebuildAccounts } from '../../src/reconciliation/rebuild-accounts.js';
 import { expectAtRest } from '../support/at-rest.js';
 import { TenantOfWorld } from '../support/command-samples.js';
 import { ProtocolWorld } from '../support/protocol-world.js';
-import { documentIn, manyTenants, runIn, startIn } from '../support/rebuild-samples.js';
+import { documentIn, manyTenants, repeatDuring, runIn, startIn } from '../support/rebuild-samples.js';
 import { waitUntil } from '../support/wait-until.js';
 import { wireCompleted } from '../support/wire-usage.js';
 
@@ -152,7 +153,6 @@ describe('rebuilding accounts', function () {
 
   it('raises no false alarm and changes nothing while the accounts it folds are charged all the time', async () => {
     const tenantIds = await manyTenants(world, 'busy', 20);
-    let isCharging = true;
     const charging = (async (): Promise<void> => {
       const stream = world.stream('completed');
       for (let round = 0; round < 80; round += 1) {
@@ -161,13 +161,11 @@ describe('rebuilding accounts', function () {
         );
         await world.protocol().charge(stream.chunk(events));
       }
-    })().finally(() => (isCharging = false));
-    let rebuilds = 0;
-    for (; isCharging; rebuilds += 1) {
+    })();
+    const rebuilds = await repeatDuring(charging, async () => {
       const { drifts, problems } = await rebuild(false);
       expect([drifts, problems]).to.deep.equal([[], []]);
-    }
-    await charging;
+    });
     expect(rebuilds).to.be.greaterThan(5);
     await expectAtRest(world, tenantIds);
   });
@@ -175,35 +173,47 @@ describe('rebuilding accounts', function () {
   it('waits for a writer of the tenant and compares at the entry it then finds', async () => {
     const { tenantId } = tenant;
     await spoil('monthly_used = 7');
-    const client = await world.pool.connect();
-    await client.query('BEGIN');
-    await client.query('SELECT FROM accounts WHERE tenant_id = $1 FOR UPDATE', [tenantId]);
-    const running = rebuild(false);
-    await waitUntil('the rebuild waits for the lock', async () => (await waitingForLocks()) > 0);
-    await client.query('UPDATE accounts SET monthly_used = 2 WHERE tenant_id = $1', [tenantId]);
-    await client.query('COMMIT');
-    client.release();
-    expect((await running).drifts).to.deep.equal([]);
+    let running: Promise<Findings> | undefined;
+    await withLocked(tenantId, async (client) => {
+      running = rebuild(false);
+      await untilSomebodyWaits();
+      await client.query('UPDATE accounts SET monthly_used = 2 WHERE tenant_id = $1', [tenantId]);
+    });
+    expect((await running)?.drifts).to.deep.equal([]);
   });
 
-  async function waitingForLocks(): Promise<number> {
-    const [row] = await world.rows<{ count: string }>(
-      `SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()`,
-    );
-    return Number(row?.count);
+  /** Does something while the account of a tenant is locked; what it changes there is committed. */
+  async function withLocked(tenantId: string, work: (client: pg.PoolClient) => Promise<void>): Promise<void> {
+    const client = await world.pool.connect();
+    try {
+      await client.query('BEGIN');
+      await client.query('SELECT FROM accounts WHERE tenant_id = $1 FOR UPDATE', [tenantId]);
+      await work(client);
+      await client.query('COMMIT');
+    } finally {
+      // Closed, so that nobody waits for the lock of a test that has failed.
+      client.release(true);
+    }
+  }
+
+  /** Since pg_stat_activity tells the application role nothing of others, their locks are looked at. */
+  async function untilSomebodyWaits(): Promise<void> {
+    await waitUntil('somebody waits for a lock', async () => {
+      const waiting = await world.rows(
+        `SELECT FROM pg_locks JOIN pg_stat_activity USING (pid) WHERE NOT granted AND datname = current_database()`,
+      );
+      return waiting.length > 0;
+    });
   }
 
   it('stopped by a signal finishes its page, says how to go on, and a second run does the rest', async () => {
     await manyTenants(world, 'crowd', 450);
     await world.asOwner(`UPDATE accounts SET daily_used = 9 WHERE tenant_id IN ('crowd-0000', 'crowd-0449')`);
-    const client = await world.pool.connect();
-    await client.query('BEGIN');
-    await client.query(`SELECT FROM accounts WHERE tenant_id = 'crowd-0000' FOR UPDATE`);
     const command = startIn(world, 'rebuild', '--all', '--accounts');
-    await waitUntil('the rebuild waits for the lock', async () => (await waitingForLocks()) > 0);
-    command.kill('SIGINT');
-    await client.query('COMMIT');
-    client.release();
+    await withLocked('crowd-0000', async () => {
+      await untilSomebodyWaits();
+      command.kill('SIGINT');
+    });
     const { exitCode, stdout, stderr } = await command.result;
     expect(exitCode).to.equal(1);
     expect(stdout).to.include('crowd-0000: dailyUsed is 9; its entries up to 2 say 1\n').and.not.include('crowd-0449');

@@ -60,7 +60,7 @@ export function auditText(report: AuditReport, repairs: boolean): string {
 }
 
 /** One line for each difference, and one for those that are not shown. */
-export function driftLines({ drifts, drifting }: Pick<AuditReport, 'drifts' | 'drifting'>): string[] {
+function driftLines({ drifts, drifting }: Pick<AuditReport, 'drifts' | 'drifting'>): string[] {
   const lines = drifts.flatMap(({ tenantId, differences }) =>
     differences.map((each) => differenceLine(tenantId, each)),
   );

@@ -4,11 +4,11 @@
  */
 import type pg from 'pg';
 import type { LedgerReader } from '../ledger/ledger-reader.js';
-import { type AmountNano, formatAmount } from '../ledger/money.js';
 import { PostgresLedgerHistory } from '../ledger/postgres/postgres-ledger-history.js';
 import type { QuotaScripts } from '../lua/quota-scripts.js';
 import { AuditRounds, type AuditTurn } from '../projections/audit-rounds.js';
-import { AuditTally } from '../projections/audit-tally.js';
+import { amountText } from '../projections/audit-difference.js';
+import { type AuditFigures, AuditTally } from '../projections/audit-tally.js';
 import { type Clock, systemClock } from '../runtime/clock.js';
 import type { Config } from '../runtime/config.js';
 import type { Logger } from '../runtime/logger.js';
@@ -39,27 +39,28 @@ export function auditTurns(
 /** The rounds of an audit, measured: each call is a turn. */
 function measuredAudit(rounds: AuditRounds, metrics: Metrics, clock: Clock): () => Promise<void> {
   let completeMs = clock.nowMs();
-  let roundNano = 0n;
+  let round = new AuditTally();
   metrics.watchAuditAge(() => (clock.nowMs() - completeMs) / 1000);
   return async () => {
     const turn = await rounds.turn();
-    const { tenants, fields, amountNano } = tallyOf(turn);
-    roundNano += amountNano;
+    const { tenants, fields } = figuresOf(new AuditTally(), turn);
+    const { amountNano, oldestMs } = figuresOf(round, turn);
     metrics.addAudit({
       tenants,
       differences: new Map([...fields].map(([field, { count }]) => [field, count])),
       // A figure for a dashboard: it may be rounded, no money is made of it.
-      amountOfRound: Number(formatAmount(roundNano as AmountNano)),
+      amountOfRound: Number(amountText(amountNano)),
+      oldestOfRoundS: (oldestMs ?? 0) / 1000,
       repaired: turn.repaired,
     });
     if (!turn.isRoundComplete) return;
     completeMs = clock.nowMs();
-    roundNano = 0n;
+    round = new AuditTally();
   };
 }
 
-function tallyOf({ audits }: AuditTurn): ReturnType<AuditTally['figures']> {
-  const tally = new AuditTally();
+/** The figures of a tally once a turn is added. */
+function figuresOf(tally: AuditTally, { audits }: AuditTurn): AuditFigures {
   for (const audit of audits) tally.add(audit);
   return tally.figures();
 }

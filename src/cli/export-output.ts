@@ -5,7 +5,7 @@
  */
 import { once } from 'node:events';
 import { createWriteStream } from 'node:fs';
-import { rename, rm } from 'node:fs/promises';
+import { rename, rm, stat } from 'node:fs/promises';
 import { finished } from 'node:stream/promises';
 import type { Writable } from 'node:stream';
 import { TollbookError } from '../runtime/errors.js';
@@ -24,6 +24,8 @@ export interface ExportOutput {
 /** Opens stdout, or a file beside the one named. Throws FILE_UNREADABLE. */
 export async function openOutput(file: string | undefined): Promise<ExportOutput> {
   if (file === undefined) return new StreamOutput(process.stdout, undefined);
+  const there = await stat(file).catch(() => undefined);
+  if (there?.isDirectory() === true) throw unwritable(file, 'it is a folder');
   const stream = createWriteStream(partialOf(file));
   try {
     await once(stream, 'open');

@@ -47,7 +47,9 @@ function lines({ label, total, unit }: ProgressOptions): Progress {
   let toldMs = startedMs;
   let done = 0;
   const tell = (): void => {
-    process.stderr.write(`${label}: ${done} of ${total} ${unit} (${rateOf(done, startedMs)}/s)\n`);
+    const rate = rateOf(done, startedMs);
+    const left = rate === 0 || done >= total ? '' : `, ${Math.ceil((total - done) / rate)} s left`;
+    process.stderr.write(`${label}: ${done} of ${total} ${unit} (${rate}/s${left})\n`);
   };
   return {
     set: (value) => {

@@ -8,7 +8,7 @@ import type { TenantScope } from '../projections/tenant-walk.js';
 import { type AccountDrift, rebuildAccounts } from '../reconciliation/rebuild-accounts.js';
 import { printJson } from './ledger-reading.js';
 import type { RebuildFlags } from './rebuild-command.js';
-import type { RebuildWorld } from './rebuild-world.js';
+import type { LongWork, RebuildWorld } from './rebuild-world.js';
 
 const SHOWN_MAX = 100;
 
@@ -34,14 +34,13 @@ class Findings {
 export async function repairAndReport(
   world: RebuildWorld,
   scope: TenantScope,
-  { dryRun, json }: Pick<RebuildFlags, 'dryRun' | 'json'>,
+  { dryRun, json, goOn }: Pick<RebuildFlags, 'dryRun' | 'json'> & Required<Pick<LongWork, 'goOn'>>,
 ): Promise<string | null> {
   const isDryRun = dryRun === true;
   const findings = new Findings();
-  const { entries: total } = await world.history.countLedger();
-  const progress = { label: 'recomputing', total, unit: 'entries', silent: json === true };
+  const progress = { label: 'recomputing', total: await countEntries(world, scope), unit: 'entries' };
   const startedMs = world.clock.nowMs();
-  const result = await world.walk(progress, (control) =>
+  const result = await world.walk({ ...progress, silent: json === true, goOn }, (control) =>
     rebuildAccounts(world.pool, {
       ...control,
       ...{ scope, isDryRun },
@@ -58,6 +57,12 @@ export async function repairAndReport(
   const left = findings.unmendable + (isDryRun ? findings.differing : 0);
   if (left > 0) process.exitCode = 1;
   return result.next;
+}
+
+async function countEntries({ history, reader }: RebuildWorld, scope: TenantScope): Promise<number> {
+  if (scope.kind === 'all') return (await history.countLedger(scope.after)).entries;
+  const accounts = await reader.readAccounts(scope.tenantIds);
+  return [...accounts.values()].reduce((entries, { seq }) => entries + seq, 0);
 }
 
 interface Outcome {

@@ -15,8 +15,7 @@ import { addTenant } from './audit-command.js';
 import { auditDocument, auditText } from './audit-documents.js';
 import { printJson } from './ledger-reading.js';
 import { identifier } from './option-values.js';
-import type { ProgressOptions } from './progress.js';
-import { assertTenants, type RebuildWorld, withRebuildWorld } from './rebuild-world.js';
+import { assertTenants, type LongWork, type RebuildWorld, withRebuildWorld } from './rebuild-world.js';
 
 /** The options of a rebuild. */
 export interface RebuildFlags {
@@ -58,7 +57,7 @@ async function runRebuild(flags: RebuildFlags): Promise<void> {
   await withRebuildWorld('rebuild', async (world) => {
     if (scope.kind === 'named') await assertTenants(world, scope.tenantIds);
     const next = await rebuild(world, scope, flags);
-    if (next !== null) throw world.stopped(howToGoOn(next, flags));
+    if (next !== null) throw world.stopped(goOnWith(flags)(next));
   });
 }
 
@@ -81,14 +80,15 @@ function scopeOf({ tenant, all, after, aside, accounts }: RebuildFlags): TenantS
 
 /** Returns the tenant to go on after; null when all is done. */
 async function rebuild(world: RebuildWorld, scope: TenantScope, flags: RebuildFlags): Promise<string | null> {
-  if (flags.accounts === true) return repairAndReport(world, scope, flags);
+  if (flags.accounts === true) return repairAndReport(world, scope, { ...flags, goOn: goOnWith(flags) });
   if (flags.aside === true || flags.dryRun === true) return compareHashes(world, scope, flags);
   return setHashes(world, scope, flags);
 }
 
-async function setHashes(world: RebuildWorld, scope: TenantScope, { json }: RebuildFlags): Promise<string | null> {
+async function setHashes(world: RebuildWorld, scope: TenantScope, flags: RebuildFlags): Promise<string | null> {
+  const { json } = flags;
   const startedMs = world.clock.nowMs();
-  const result = await world.walk(await progressOf(world, scope, { label: 'rebuilding', json }), (control) =>
+  const result = await world.walk(await longWork('rebuilding', world, { scope, flags }), (control) =>
     rebuildHashes(world, scope, control),
   );
   const seconds = Math.max(1, world.clock.nowMs() - startedMs) / 1000;
@@ -101,13 +101,10 @@ async function setHashes(world: RebuildWorld, scope: TenantScope, { json }: Rebu
   return result.next;
 }
 
-async function compareHashes(
-  world: RebuildWorld,
-  scope: TenantScope,
-  { json, dryRun }: RebuildFlags,
-): Promise<string | null> {
+async function compareHashes(world: RebuildWorld, scope: TenantScope, flags: RebuildFlags): Promise<string | null> {
+  const { json, dryRun } = flags;
   const repairs = dryRun !== true;
-  const report = await world.walk(await progressOf(world, scope, { label: 'comparing', json }), (control) =>
+  const report = await world.walk(await longWork('comparing', world, { scope, flags }), (control) =>
     auditLedger(world, {
       ...control,
       ...{ scope, repairs, leakAfterMs: world.config.inflightTtlMs, nowMs: () => world.clock.nowMs() },
@@ -119,22 +116,25 @@ async function compareHashes(
   return report.next;
 }
 
-/** The progress of a walk over tenants. Throws POSTGRES_*. */
-async function progressOf(
+/** A walk over tenants as it is shown. Throws POSTGRES_*. */
+async function longWork(
+  label: string,
   { history }: RebuildWorld,
-  scope: TenantScope,
-  { label, json }: { label: string; json: boolean | undefined },
-): Promise<ProgressOptions> {
-  const total = scope.kind === 'named' ? scope.tenantIds.length : (await history.countLedger()).accounts;
-  return { label, total, unit: 'tenants', silent: json === true };
+  { scope, flags }: { scope: TenantScope; flags: RebuildFlags },
+): Promise<LongWork> {
+  const total = scope.kind === 'named' ? scope.tenantIds.length : (await history.countLedger(scope.after)).accounts;
+  return { label, total, unit: 'tenants', silent: flags.json === true, goOn: goOnWith(flags) };
 }
 
-function howToGoOn(next: string, { tenant, aside, accounts, dryRun }: RebuildFlags): string {
-  if (tenant !== undefined || next === '') return 'before its end; run the same command again';
+/** Says how to go on after a tenant, as the end of a sentence. */
+function goOnWith({ tenant, after, aside, accounts, dryRun }: RebuildFlags): (last: string) => string {
   const flags = [
     aside === true ? ' --aside' : '',
     accounts === true ? ' --accounts' : '',
     dryRun === true ? ' --dry-run' : '',
   ];
-  return `after tenant ${next}; go on with: tollbook rebuild --all --after ${next}${flags.join('')}`;
+  return (last) =>
+    tenant !== undefined || last === (after ?? '')
+      ? 'before its end; run the same command again'
+      : `after tenant ${last}; go on with: tollbook rebuild --all --after ${last}${flags.join('')}`;
 }

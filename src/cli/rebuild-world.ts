@@ -33,9 +33,15 @@ export interface RebuildWorld {
   readonly logger: Logger;
   readonly clock: Clock;
   /** Runs long work with a progress display, stopped by the first signal. */
-  walk<T>(progress: ProgressOptions, work: (control: Required<WalkControl>) => Promise<T>): Promise<T>;
+  walk<T>(work: LongWork, run: (control: Required<WalkControl>) => Promise<T>): Promise<T>;
   /** The error of a command that a signal stopped; `where` completes the sentence. */
   stopped(where: string): TollbookError;
+}
+
+/** How long work is shown. */
+export interface LongWork extends ProgressOptions {
+  /** How to go on after a tenant, as the end of a sentence: told when the work fails half-way. */
+  readonly goOn?: (last: string) => string;
 }
 
 const CONNECTIONS = 2;
@@ -59,15 +65,25 @@ export async function withRebuildWorld(name: string, run: (world: RebuildWorld) 
   }
 }
 
-async function walk<T>(options: ProgressOptions, work: (control: Required<WalkControl>) => Promise<T>): Promise<T> {
+async function walk<T>(
+  { goOn, ...options }: LongWork,
+  run: (control: Required<WalkControl>) => Promise<T>,
+): Promise<T> {
   const stop = listenForStop();
   const controller = new AbortController();
   void stop.received.then(() => controller.abort());
   const progress = startProgress(options);
+  let done = '';
+  const onProgress = (count: number, last: string): void => {
+    progress.set(count);
+    done = last;
+  };
   try {
-    return await work({ signal: controller.signal, onProgress: (done) => progress.set(done) });
+    return await run({ signal: controller.signal, onProgress }).finally(() => progress.stop());
+  } catch (error) {
+    if (goOn !== undefined && done !== '') process.stderr.write(`failed ${goOn(done)}\n`);
+    throw error;
   } finally {
-    progress.stop();
     stop.release();
   }
 }

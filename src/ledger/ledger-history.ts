@@ -38,8 +38,8 @@ export interface AccountStanding {
 export interface LedgerHistory {
   /** The standings of the given tenants, each named once; unknown tenants are absent. */
   readStandings(asked: readonly AccountAsked[]): Promise<ReadonlyMap<string, AccountStanding>>;
-  /** How many accounts there are, and entries in all of them. */
-  countLedger(): Promise<{ readonly accounts: number; readonly entries: number }>;
+  /** How many accounts there are after a tenant (an empty id: in all), and entries in them. */
+  countLedger(afterTenantId?: string): Promise<{ readonly accounts: number; readonly entries: number }>;
   /** `count` tenants drawn at random, all when there are fewer. */
   sampleTenants(count: number): Promise<readonly string[]>;
 }

@@ -3,8 +3,8 @@
 --   shares with others.
 -- KEYS: per tenant its quota hash and its in-flight hash; all in one hash slot, no tenant twice.
 -- ARGV: per tenant the version of a quota hash to drop, since the ledger has no account of that tenant; `-` to drop none.
--- Replies: one string per tenant, in order: `HASHES:FIELDS`, the count of quota hashes dropped (0 or 1) and of fields of the
---   overlay set or taken out.
+-- Replies: one string per tenant, in order: `HASHES:FIELDS:VERSION`, the count of quota hashes dropped (0 or 1), of fields of
+--   the overlay set or taken out, and the version of the quota hash as it stands then; `-` when there is none.
 -- Unchanged on refusal: malformed arguments fail the whole call with nothing written, since all is read before the first
 --   write. A quota hash with a readable version stays as it is, whatever its other fields say: quota-project sets them. Items
 --   that can be read stay, so a deduction is never erased.
@@ -16,14 +16,16 @@ local function is_version(text) return #text <= 15 and string.find(text, '^[1-9]
 
 local function type_of(key) return redis.call('TYPE', key).ok end
 
--- Decides whether a quota hash is to be dropped: it is no hash, its version cannot be named, or it is the one to drop.
-local function is_hash_dropped(key, unwanted)
+-- Decides whether a quota hash is to be dropped: it is no hash, its version cannot be named, or it is the one to drop. Returns
+-- that, and the version that stays.
+local function hash_decide(key, unwanted)
   local kind = type_of(key)
-  if kind == 'none' then return false end
-  if kind ~= 'hash' then return true end
+  if kind == 'none' then return false, '-' end
+  if kind ~= 'hash' then return true, '-' end
   local version = redis.call('HGET', key, 'version')
-  if not version then return false end
-  return not is_version(version) or version == unwanted
+  if not version then return false, '-' end
+  if not is_version(version) or version == unwanted then return true, '-' end
+  return false, version
 end
 
 -- Reads an item of the overlay: hi and lo of its amount, requests, windows; or nothing when no script wrote it.
@@ -88,12 +90,12 @@ local replies, dropped_keys, plans = {}, {}, {}
 for tenant = 1, #ARGV do
   local quota_key, inflight_key, unwanted = KEYS[2 * tenant - 1], KEYS[2 * tenant], ARGV[tenant]
   if unwanted ~= '-' and not is_version(unwanted) then error('the version to drop is neither a version nor -') end
-  local hash_dropped = is_hash_dropped(quota_key, unwanted)
+  local hash_dropped, version = hash_decide(quota_key, unwanted)
   if hash_dropped then dropped_keys[#dropped_keys + 1] = quota_key end
   local plan = overlay_plan(inflight_key)
   if plan then plans[#plans + 1] = plan else dropped_keys[#dropped_keys + 1] = inflight_key end
   local fields = plan and #plan.sets / 2 + #plan.drops or 1
-  replies[tenant] = string.format('%d:%d', hash_dropped and 1 or 0, fields)
+  replies[tenant] = string.format('%d:%d:%s', hash_dropped and 1 or 0, fields, version)
 end
 
 -- writes

@@ -100,13 +100,16 @@ export interface MendReply {
   readonly hashDropped: boolean;
   /** Fields of the overlay that were set or taken out. */
   readonly fields: number;
+  /** The version of the quota hash that is left; null when there is none. */
+  readonly version: number | null;
 }
 
 /** Reads one tenant's reply of quota-mend. Throws REDIS_FAILED. */
 export function readMendReply(reply: unknown): MendReply {
-  const [, hashes, fields] = typeof reply === 'string' ? (/^([01]):(\d+)$/.exec(reply) ?? []) : [];
-  if (hashes === undefined) throw undocumented('quota-mend', reply);
-  return { hashDropped: hashes === '1', fields: Number(fields) };
+  const parts = typeof reply === 'string' ? /^([01]):(\d+):(-|\d{1,15})$/.exec(reply) : null;
+  if (parts === null) throw undocumented('quota-mend', reply);
+  const [, hashes, fields, version] = parts;
+  return { hashDropped: hashes === '1', fields: Number(fields), version: version === '-' ? null : Number(version) };
 }
 
 /** Reads a reply that must be a list of `count` replies, one per tenant. Throws REDIS_FAILED. */

@@ -99,14 +99,14 @@ function hashDifferences(hash: ObservedHash, standing: AccountStanding, nowMs: n
 }
 
 /** Whether the ledger has just moved: a hash that is missing is then about to be projected. */
-export function isJustWritten({ lastEntry }: AccountStanding, nowMs: number): boolean {
+function isJustWritten({ lastEntry }: AccountStanding, nowMs: number): boolean {
   if (lastEntry === null) return false;
   const ageMs = nowMs - Date.parse(lastEntry.recordedAt);
   return ageMs >= 0 && ageMs < HYDRATION_MAX_MS;
 }
 
 /** Compares the ten values with those of an account. */
-export function fieldDifferences(values: readonly string[], account: Account, ageMs: number | null): Difference[] {
+function fieldDifferences(values: readonly string[], account: Account, ageMs: number | null): Difference[] {
   const expected = encodeQuotaHash(quotaHashOf(account));
   return QUOTA_FIELDS.flatMap((field, index) => {
     const [found, wanted] = [values[index] ?? '', expected[index] ?? ''];

@@ -1,6 +1,6 @@
 /**
  * Owns: the audit that never ends: some tenants at every turn, round and round over all, mending what it finds.
- * Does not own: when a turn is (projection-worker.ts), what is done with the figures (cli/ledger-metrics.ts).
+ * Does not own: when a turn is (projection-worker.ts), what is done with the figures (cli/audit-turns.ts).
  * Invariants: a turn looks at TENANTS_PER_TURN tenants at most, whatever the ledger has; a turn that fails is repeated from
  * the page it failed at.
  */

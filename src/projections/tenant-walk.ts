@@ -14,8 +14,8 @@ export type TenantScope =
 export interface WalkControl {
   /** Stops the walk after the page under way. */
   readonly signal?: AbortSignal;
-  /** Hears how many tenants are done. */
-  readonly onProgress?: (tenants: number) => void;
+  /** Hears how many tenants are done, and the last of them. */
+  readonly onProgress?: (tenants: number, last: string) => void;
 }
 
 /** How far a walk came. */
@@ -46,7 +46,7 @@ export async function walkTenants(
     await done;
     tenants += tenantIds.length;
     last = tenantIds[tenantIds.length - 1] ?? last;
-    onProgress?.(tenants);
+    onProgress?.(tenants, last);
   };
   try {
     for await (const tenantIds of pages) {

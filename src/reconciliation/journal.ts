@@ -9,7 +9,8 @@
  *   ADJUSTMENT   tenants:TENANT  ±      equity:adjustments      ∓
  *
  * Invariants: what is posted is the amount of the entry, and every posting to a tenant asserts the balance that the entry
- * left: so hledger adds up by itself and proves the ledger. An entry that moves no money is left out. Holds move none: they are left out, or stand in unbalanced postings of their own.
+ * left: so hledger adds up by itself and proves the ledger. An entry that moves no money is left out. Holds move none: they
+ * are left out, or stand in unbalanced postings of their own.
  * A transaction's date is the day it was recorded, never before that of the tenant's entry before it.
  */
 import { balanceEffect, type LedgerEntry } from '../ledger/entry.js';

@@ -15,7 +15,8 @@ export type Fold =
 
 /** One field of an account that is not what the entries say. */
 export interface AccountDifference {
-  readonly field: keyof Account | 'account';
+  /** The column of the accounts table; `account` for a row that is missing. */
+  readonly field: string;
   /** Amounts in currency units with nine decimals. */
   readonly found: string;
   readonly expected: string;
@@ -54,7 +55,12 @@ export function accountDifferences(stored: Account | undefined, folded: Account)
   }
   return (Object.keys(folded) as (keyof Account)[])
     .filter((field) => stored[field] !== folded[field])
-    .map((field) => ({ field, found: textOf(stored[field]), expected: textOf(folded[field]) }));
+    .map((field) => ({ field: columnOf(field), found: textOf(stored[field]), expected: textOf(folded[field]) }));
+}
+
+/** `creditLimitNano` is kept in `credit_limit`. */
+function columnOf(field: keyof Account): string {
+  return field.replace(/Nano$/, '').replace(/[A-Z]/g, (capital) => `_${capital.toLowerCase()}`);
 }
 
 function textOf(value: Account[keyof Account]): string {

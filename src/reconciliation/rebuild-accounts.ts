@@ -39,8 +39,8 @@ export interface AccountRebuildOrder {
   readonly scope: TenantScope;
   readonly isDryRun: boolean;
   readonly signal?: AbortSignal;
-  /** Hears how many entries are folded. */
-  readonly onProgress?: (entries: number) => void;
+  /** Hears how many entries are folded, and the last tenant whose account is done; an empty id before the first. */
+  readonly onProgress?: (entries: number, last: string) => void;
   /** Hears of every account that differs; it has been put right unless this is a dry run. */
   readonly onDrift: (drift: AccountDrift) => Promise<void>;
   /** Hears of every account that cannot be put right, in a sentence. */
@@ -73,7 +73,12 @@ export async function rebuildAccounts(pool: pg.Pool, order: AccountRebuildOrder)
   for await (const { tenantIds, ranges } of tenantPages(pool, order.scope)) {
     if (order.signal?.aborted === true) return { accounts, entries, next: after };
     const folds = new Map<string, Fold>();
-    for (const range of ranges) await foldRange(pool, range, folds, (count) => order.onProgress?.((entries += count)));
+    const last = after;
+    const onEntries = (count: number): void => {
+      entries += count;
+      order.onProgress?.(entries, last);
+    };
+    for (const range of ranges) await foldRange(pool, range, folds, onEntries);
     await settleAll(pool, folds, order);
     accounts += folds.size;
     const upTo = tenantIds[tenantIds.length - 1] ?? after;

@@ -30,6 +30,8 @@ export interface AuditCounts {
   readonly differences: ReadonlyMap<string, number>;
   /** Σ |difference| in currency units since the round began. */
   readonly amountOfRound: number;
+  /** How long the oldest difference since the round began can have been there, in seconds; 0 without one. */
+  readonly oldestOfRoundS: number;
   readonly repaired: number;
 }
 
@@ -57,6 +59,7 @@ export class Metrics {
   readonly #auditTenants: Counter;
   readonly #auditDrift: Counter;
   readonly #auditAmount: Gauge;
+  readonly #auditOldest: Gauge;
   readonly #auditRepaired: Counter;
 
   constructor() {
@@ -94,6 +97,11 @@ export class Metrics {
       help: 'Money that the differences found since the audit round began are about, in currency units, signs left out.',
       registers,
     });
+    this.#auditOldest = new Gauge({
+      name: 'tollbook_audit_drift_age_seconds',
+      help: 'How long the oldest difference found since the audit round began can have been there; 0 without one.',
+      registers,
+    });
     this.#auditRepaired = new Counter({
       name: 'tollbook_audit_repaired_total',
       help: 'Tenants that an audit found different and set right.',
@@ -115,10 +123,11 @@ export class Metrics {
   }
 
   /** Adds what a turn of the audit found. */
-  addAudit({ tenants, differences, amountOfRound, repaired }: AuditCounts): void {
+  addAudit({ tenants, differences, amountOfRound, oldestOfRoundS, repaired }: AuditCounts): void {
     this.#auditTenants.inc(tenants);
     for (const [field, count] of differences) this.#auditDrift.inc({ field }, count);
     this.#auditAmount.set(amountOfRound);
+    this.#auditOldest.set(oldestOfRoundS);
     this.#auditRepaired.inc(repaired);
   }
 

@@ -9,6 +9,7 @@ import { amountText } from '../../src/projections/audit-difference.js';
 import { type AuditOrder, type AuditReport, auditLedger } from '../../src/projections/audit-sweep.js';
 import { expectAtRest } from '../support/at-rest.js';
 import { ProtocolWorld } from '../support/protocol-world.js';
+import { repeatDuring } from '../support/rebuild-samples.js';
 import { wireCompleted, wirePending } from '../support/wire-usage.js';
 
 const TTL_MS = 60_000;
@@ -281,7 +282,6 @@ describe('the audit', function () {
   it('raises no false alarm while the tenants it looks at are charged and projected all the time', async () => {
     const tenantIds = await Promise.all(Array.from({ length: 8 }, chargedTenant));
     await world.project(tenantIds);
-    let isCharging = true;
     const charging = Promise.all(
       ['left', 'right'].map(async (side) => {
         const stream = world.stream('completed');
@@ -293,15 +293,13 @@ describe('the audit', function () {
           await world.project(tenantIds);
         }
       }),
-    ).finally(() => (isCharging = false));
-    let [audits, behind] = [0, 0];
-    while (isCharging) {
+    );
+    let behind = 0;
+    const audits = await repeatDuring(charging, async () => {
       const report = await audit();
       expect(report.drifts, 'no difference while it moves').to.deep.equal([]);
-      audits += 1;
       behind += report.behind.count;
-    }
-    await charging;
+    });
     expect(audits).to.be.greaterThan(10);
     expect(behind, 'some hashes were caught behind their ledger').to.be.greaterThan(0);
     await expectAtRest(world, tenantIds);

@@ -295,6 +295,11 @@ describe('the exported books', function () {
       const { exitCode, stderr } = await exportTo('no/such/folder.csv', '--format', 'csv');
       expect(exitCode).to.equal(1);
       expect(stderr).to.match(/FILE_UNREADABLE: .*no\/such\/folder\.csv cannot be written/);
+      const ofFolder = await exportTo('', '--format', 'csv');
+      expect([ofFolder.exitCode, ofFolder.stderr]).to.deep.equal([
+        1,
+        `tollbook: FILE_UNREADABLE: ${path.join(folder, '')} cannot be written: it is a folder\n`,
+      ]);
     });
 
     it('over a file that is there: replace it only when the export is complete', async () => {
@@ -323,5 +328,5 @@ function csvRows(text: string): string[][] {
 
 function cellText(value: unknown): string {
   if (value === null) return '';
-  return typeof value === 'object' ? JSON.stringify(value) : String(value);
+  return typeof value === 'string' ? value : JSON.stringify(value);
 }

@@ -10,7 +10,7 @@ import { auditLedger } from '../../src/projections/audit-sweep.js';
 import { rebuildHashes } from '../../src/projections/rebuild-hashes.js';
 import { expectAtRest } from '../support/at-rest.js';
 import { ProtocolWorld } from '../support/protocol-world.js';
-import { documentIn, manyTenants, runIn, startIn } from '../support/rebuild-samples.js';
+import { documentIn, manyTenants, repeatDuring, runIn, startIn } from '../support/rebuild-samples.js';
 import { waitUntil } from '../support/wait-until.js';
 import { wireCompleted } from '../support/wire-usage.js';
 
@@ -153,7 +153,6 @@ describe('rebuilding quota hashes', function () {
 
   it('while the tenants are charged all the time loses nothing and counts nothing twice', async () => {
     const { reader, scripts, logger } = world;
-    let isCharging = true;
     const charging = (async (): Promise<void> => {
       const stream = world.stream('completed');
       for (let round = 0; round < 40; round += 1) {
@@ -163,15 +162,12 @@ describe('rebuilding quota hashes', function () {
         await world.protocol().charge(stream.chunk(events));
         if (round % 3 === 0) await world.project(tenantIds);
       }
-    })().finally(() => (isCharging = false));
-    let rebuilds = 0;
-    while (isCharging) {
-      if (rebuilds === 3) await world.server.redis.flushall();
+    })();
+    const rebuilds = await repeatDuring(charging, async (number) => {
+      if (number === 3) await world.server.redis.flushall();
       const { restless, next } = await rebuildHashes({ reader, scripts, logger }, ALL);
       expect([restless, next]).to.deep.equal([0, null]);
-      rebuilds += 1;
-    }
-    await charging;
+    });
     expect(rebuilds).to.be.greaterThan(5);
     await expectAtRest(world, tenantIds);
     expect((await world.account('many-0000'))?.balanceNano).to.equal(-41_000_000_000n);

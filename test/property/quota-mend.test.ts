@@ -109,13 +109,15 @@ describe('mending the keys of a tenant', function () {
       await test.redis.hset(inflight, ...written.flat());
       const before = await overlayOf(BROKEN);
       const [reply] = await scripts.mend([{ tenantId: BROKEN }]);
-      expect(reply).to.deep.equal({ hashDropped: false, fields: wrongFields(before) });
+      expect(reply).to.deep.equal({ hashDropped: false, fields: wrongFields(before), version: null });
       const after = await overlayOf(BROKEN);
       expect(after.items).to.have.deep.members([...before.items]);
       expect(wrongFields(after)).to.equal(0);
       expect(await test.redis.exists(inflight)).to.equal(before.items.length === 0 ? 0 : 1);
       await scripts.readOverlays([BROKEN]);
-      expect(await scripts.mend([{ tenantId: BROKEN }])).to.deep.equal([{ hashDropped: false, fields: 0 }]);
+      expect(await scripts.mend([{ tenantId: BROKEN }])).to.deep.equal([
+        { hashDropped: false, fields: 0, version: null },
+      ]);
     });
     await fc.assert(property, { seed, numRuns: RUNS });
   });
@@ -128,6 +130,7 @@ describe('mending the keys of a tenant', function () {
       const [observation] = await scripts.observe([BROKEN]);
       const [reply] = await scripts.mend([{ tenantId: BROKEN }]);
       expect(reply?.hashDropped).to.equal(observation?.hash.kind === 'unreadable');
+      expect(reply?.version).to.equal(observation?.hash.kind === 'read' ? Number(version) : null);
       expect(await test.redis.exists(quota)).to.equal(reply?.hashDropped === true ? 0 : 1);
       expect(observation?.hash.kind).to.equal(/^(0|[1-9]\d{0,14})$/.test(version) ? 'read' : 'unreadable');
     });
@@ -141,7 +144,7 @@ describe('mending the keys of a tenant', function () {
     const [observation] = await scripts.observe([BROKEN]);
     expect(observation).to.deep.include({ moved: false });
     expect([observation?.hash.kind, observation?.overlay.kind]).to.deep.equal(['unreadable', 'unreadable']);
-    expect(await scripts.mend([{ tenantId: BROKEN }])).to.deep.equal([{ hashDropped: true, fields: 1 }]);
+    expect(await scripts.mend([{ tenantId: BROKEN }])).to.deep.equal([{ hashDropped: true, fields: 1, version: null }]);
     expect(await test.redis.exists(quota, inflight)).to.equal(0);
   });
 
@@ -156,8 +159,8 @@ describe('mending the keys of a tenant', function () {
     await test.redis.hset(keysOf(BROKEN).inflight, { '~available': 'x' });
     const replies = await scripts.mend([{ tenantId: BROKEN }, { tenantId: SOUND }]);
     expect(replies).to.deep.equal([
-      { hashDropped: false, fields: 1 },
-      { hashDropped: false, fields: 0 },
+      { hashDropped: false, fields: 1, version: null },
+      { hashDropped: false, fields: 0, version: 3 },
     ]);
     expect(await test.redis.hgetall(inflight)).to.deep.equal(overlay);
     expect(await test.redis.hgetall(quota)).to.deep.equal({ version: '3', balance: '10' });
@@ -167,9 +170,11 @@ describe('mending the keys of a tenant', function () {
     const { quota } = keysOf(BROKEN);
     await test.redis.hset(quota, { version: '4' });
     expect(await scripts.mend([{ tenantId: BROKEN, hashToDrop: 3 }])).to.deep.equal([
-      { hashDropped: false, fields: 0 },
+      { hashDropped: false, fields: 0, version: 4 },
     ]);
-    expect(await scripts.mend([{ tenantId: BROKEN, hashToDrop: 4 }])).to.deep.equal([{ hashDropped: true, fields: 0 }]);
+    expect(await scripts.mend([{ tenantId: BROKEN, hashToDrop: 4 }])).to.deep.equal([
+      { hashDropped: true, fields: 0, version: null },
+    ]);
     expect(await test.redis.exists(quota)).to.equal(0);
   });
 });

@@ -55,6 +55,20 @@ export function startIn(world: ProtocolWorld, ...args: readonly string[]): Runni
   return { kill: (signal) => void child.kill(signal), result };
 }
 
+/** Repeats a round, which hears its number from 0, until some work has ended; returns how many there were. Throws what either throws. */
+export async function repeatDuring(work: Promise<unknown>, round: (number: number) => Promise<void>): Promise<number> {
+  const state = { isOver: false };
+  const ended = work.finally(() => (state.isOver = true));
+  let rounds = 0;
+  try {
+    for (; !state.isOver; rounds += 1) await round(rounds);
+  } finally {
+    await Promise.allSettled([ended]);
+  }
+  await ended;
+  return rounds;
+}
+
 /** Opens accounts for so many tenants, `NAME-0000` and on, each charged one unit; returns them. */
 export async function manyTenants(world: ProtocolWorld, name: string, count: number): Promise<string[]> {
   const tenantIds = Array.from({ length: count }, (_, index) => `${name}-${String(index).padStart(4, '0')}`);

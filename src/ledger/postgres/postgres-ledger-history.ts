@@ -95,10 +95,10 @@ export class PostgresLedgerHistory implements LedgerHistory {
     return standings;
   }
 
-  async countLedger(): Promise<{ accounts: number; entries: number }> {
+  async countLedger(afterTenantId = ''): Promise<{ accounts: number; entries: number }> {
     const rows = await this.#rows<{ accounts: string; entries: string | null }>(
-      'SELECT count(*) AS accounts, sum(seq) AS entries FROM accounts',
-      [],
+      'SELECT count(*) AS accounts, sum(seq) AS entries FROM accounts WHERE tenant_id > $1',
+      [afterTenantId],
     );
     return { accounts: safeInteger(rows[0]?.accounts ?? '0'), entries: safeInteger(rows[0]?.entries ?? '0') };
   }

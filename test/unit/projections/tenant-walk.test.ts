@@ -35,18 +35,23 @@ class Visits {
 describe('a walk over tenants', () => {
   it('visits each of them once, by ascending id, a page at a time', async () => {
     const visited: string[][] = [];
-    const progress: number[] = [];
+    const progress: [number, string][] = [];
     const scope = { kind: 'named' as const, tenantIds: [...TENANTS, 'a', 'c'] };
     const result = await walkTenants(
       NO_READER,
-      walkOf({ scope, onProgress: (done) => progress.push(done) }),
+      walkOf({ scope, onProgress: (done, last) => progress.push([done, last]) }),
       (page) => {
         visited.push([...page]);
         return Promise.resolve();
       },
     );
     expect(visited).to.deep.equal([['a', 'b'], ['c', 'd'], ['e', 'f'], ['g']]);
-    expect(progress).to.deep.equal([2, 4, 6, 7]);
+    expect(progress).to.deep.equal([
+      [2, 'b'],
+      [4, 'd'],
+      [6, 'f'],
+      [7, 'g'],
+    ]);
     expect(result).to.deep.equal({ tenants: 7, next: null });
   });
 

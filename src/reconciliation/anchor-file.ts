@@ -24,8 +24,7 @@ export class AnchorFile implements AnchorPlace {
 
   /** {@inheritDoc AnchorPlace.freeze} */
   async freeze(): Promise<AsyncIterable<FoundAnchor>> {
-    const bytes = await this.#size();
-    return bytes === 0 ? nothing() : this.#read(bytes);
+    return this.#read(await this.#size());
   }
 
   /** Appends anchors. Atomic for readers: one write. Throws FILE_UNREADABLE. */
@@ -60,6 +59,7 @@ export class AnchorFile implements AnchorPlace {
   }
 
   async *#read(bytes: number): AsyncGenerator<FoundAnchor> {
+    if (bytes === 0) return;
     const lines = createInterface({ input: createReadStream(this.#path, { end: bytes - 1 }), crlfDelay: Infinity });
     let number = 0;
     try {
@@ -78,10 +78,6 @@ export class AnchorFile implements AnchorPlace {
       cause: error,
     });
   }
-}
-
-async function* nothing(): AsyncGenerator<FoundAnchor> {
-  yield* [];
 }
 
 async function endsInMidLine(file: Awaited<ReturnType<typeof open>>): Promise<boolean> {

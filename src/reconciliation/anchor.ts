@@ -127,6 +127,6 @@ function count(fields: Fields, name: string): number {
 }
 
 function wrong(name: string, found: unknown, allowed: unknown): TollbookError {
-  const shown = JSON.stringify(found) ?? 'missing';
+  const shown = found === undefined ? 'missing' : JSON.stringify(found);
   return new TollbookError('FILE_UNREADABLE', `${name} is ${shown}; allowed: ${String(allowed)}`);
 }

@@ -131,7 +131,7 @@ async function vouchedFor(verdict: ReceiptVerdict, path: string): Promise<Receip
   const name = `${sourceName(source)}#${batchNo}`;
   const hash = batchHash(verdict.tip).toString('hex');
   for await (const found of await new AnchorFile(path, { mustExist: true }).freeze()) {
-    if (found.kind === 'malformed' || `${sourceName(found.anchor.source)}#${found.anchor.batchNo}` !== name) continue;
+    if (found.kind !== 'anchor' || `${sourceName(found.anchor.source)}#${found.anchor.batchNo}` !== name) continue;
     if (found.anchor.hash === hash) return { ...verdict, anchor: found.anchor };
   }
   const why = `leads to batch ${name} with hash ${hash}, which no anchor in ${path} has`;

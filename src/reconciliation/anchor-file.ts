@@ -6,7 +6,7 @@
 import { open, stat } from 'node:fs/promises';
 import { createReadStream } from 'node:fs';
 import { createInterface } from 'node:readline';
-import { TollbookError } from '../runtime/errors.js';
+import { isTollbookError, TollbookError } from '../runtime/errors.js';
 import { type Anchor, type AnchorPlace, anchorText, type FoundAnchor, readAnchor } from './anchor.js';
 
 /** A file of anchors. */
@@ -50,11 +50,13 @@ export class AnchorFile implements AnchorPlace {
 
   async #size(): Promise<number> {
     try {
-      return (await stat(this.#path)).size;
+      const found = await stat(this.#path);
+      if (!found.isFile()) throw this.#failure('read', 'it is not a file');
+      return found.size;
     } catch (error) {
       const isAbsent = error instanceof Error && 'code' in error && error.code === 'ENOENT';
       if (isAbsent && !this.#mustExist) return 0;
-      throw this.#failure('read', error);
+      throw isTollbookError(error) ? error : this.#failure('read', error);
     }
   }
 

@@ -158,14 +158,14 @@ describe('the anchors of a ledger', function () {
     expect((await verify()).problems).to.deep.equal([]);
   });
 
-  it('that are nowhere to be found are a finding, and so is a chain without any told', async () => {
+  it('that are nowhere to be found are a finding, and a chain without any is told', async () => {
     const of = (topic: string): Anchor => sink.anchors.find(({ source }) => source.topic === topic)!;
     const one = of('usage.completed');
     sink.anchors.splice(0, sink.anchors.length, one);
     expect((await verify()).anchors?.unanchored).to.have.length(2);
     sink.anchors.splice(0, 1);
     expect(messagesOf(await verify())).to.deep.equal([
-      'no anchor was found: nothing outside of the database vouches for the chains',
+      'no anchor was found in memory: nothing there vouches for the chains',
     ]);
   });
 });

@@ -22,5 +22,6 @@ export class MemoryAnchors implements AnchorSink {
 }
 
 async function* foundIn(anchors: readonly Anchor[]): AsyncGenerator<FoundAnchor> {
+  if (anchors.length === 0) yield await Promise.resolve({ kind: 'none', place: 'memory' });
   for (const anchor of anchors) yield await Promise.resolve({ kind: 'anchor' as const, anchor, place: 'memory' });
 }

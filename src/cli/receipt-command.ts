@@ -104,10 +104,11 @@ function reachText({ receipt, anchorDistance }: IssuedReceipt): string {
   const { reaches, links, head } = receipt.chain;
   const { tenant_id: tenantId, seq } = receipt.entry.fields;
   const name = `receipt for entry ${tenantId}#${seq}`;
-  if (reaches === 'anchor') return `${name}: leads to an anchor ${links.length} batches later`;
+  const reached = Number(receipt.batch.fields['batch_no']) + links.length;
+  if (reaches === 'anchor') return `${name}: leads to the anchor of batch #${reached}`;
   const anchors =
     anchorDistance === undefined
-      ? 'no anchor after it was found'
+      ? 'no anchor of it was found'
       : `the nearest anchor is ${anchorDistance} batches later (--links-max)`;
   const end = reaches === 'head' ? `leads to the head of its chain, batch ${head.batch_no}` : 'ends at its own batch';
   return `${name}: ${end}; ${anchors}, so nothing outside of the ledger vouches for it yet`;

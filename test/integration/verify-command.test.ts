@@ -143,7 +143,7 @@ describe('the commands that prove the ledger', function () {
     const issued = await run(['receipt', 'acme', 'd', '--out', file('receipt.json')]);
     expect(issued).to.deep.equal({
       ...{ exitCode: 0, stdout: '' },
-      stderr: 'receipt for entry acme#6: leads to an anchor 0 batches later\n',
+      stderr: 'receipt for entry acme#6: leads to the anchor of batch #3\n',
     });
     const plain = await run(['receipt', 'verify', file('receipt.json')], NOWHERE);
     expect(plain).to.deep.include({ exitCode: 0, stderr: '' });

@@ -6,7 +6,9 @@
  */
 import { readFile, writeFile } from 'node:fs/promises';
 import type { Command } from 'commander';
+import { batchHash } from '../ledger/batch.js';
 import { displayAmount } from '../ledger/money.js';
+import { AnchorFile } from '../reconciliation/anchor-file.js';
 import { checkReceipt, type ReceiptVerdict } from '../reconciliation/receipt-check.js';
 import { type IssuedReceipt, issueReceipt } from '../reconciliation/receipt-issue.js';
 import { sourceName } from '../reconciliation/verify-chain.js';
@@ -54,6 +56,11 @@ export function registerReceiptCommand(program: Command): void {
     .command('verify')
     .description('check a receipt with nothing but the receipt: no database, no Kafka, no settings')
     .argument('<file>', 'the receipt; - reads it from stdin', filePath)
+    .option(
+      '--anchors-file <file>',
+      'demand that an anchor in this file vouches for what the receipt leads to',
+      filePath,
+    )
     .option('--json', 'print the verdict as one JSON object')
     .action(verify);
 }
@@ -97,20 +104,39 @@ function reachText({ receipt, anchorDistance }: IssuedReceipt): string {
   const { reaches, links, head } = receipt.chain;
   const { tenant_id: tenantId, seq } = receipt.entry.fields;
   const name = `receipt for entry ${tenantId}#${seq}`;
-  if (reaches === 'anchor') return `${name}: leads to an anchor ${links.length} batches later`;
+  const reached = Number(receipt.batch.fields['batch_no']) + links.length;
+  if (reaches === 'anchor') return `${name}: leads to the anchor of batch #${reached}`;
   const anchors =
     anchorDistance === undefined
-      ? 'no anchor after it was found'
+      ? 'no anchor of it was found'
       : `the nearest anchor is ${anchorDistance} batches later (--links-max)`;
   const end = reaches === 'head' ? `leads to the head of its chain, batch ${head.batch_no}` : 'ends at its own batch';
   return `${name}: ${end}; ${anchors}, so nothing outside of the ledger vouches for it yet`;
 }
 
-async function verify(path: string, { json }: { readonly json?: boolean }): Promise<void> {
-  const verdict = checkReceipt(await readDocument(path));
+async function verify(
+  path: string,
+  { anchorsFile, json }: { readonly anchorsFile?: string; readonly json?: boolean },
+): Promise<void> {
+  const checked = checkReceipt(await readDocument(path));
+  const verdict = anchorsFile === undefined ? checked : await vouchedFor(checked, anchorsFile);
   if (json === true) printJson(verdictDocument(verdict));
   else process.stdout.write(verdictText(verdict));
   if (verdict.kind === 'invalid') process.exitCode = 1;
+}
+
+/** Turns a receipt down that leads to no batch which an anchor in the file names, with its hash. */
+async function vouchedFor(verdict: ReceiptVerdict, path: string): Promise<ReceiptVerdict> {
+  if (verdict.kind === 'invalid') return verdict;
+  const { source, batchNo } = verdict.tip;
+  const name = `${sourceName(source)}#${batchNo}`;
+  const hash = batchHash(verdict.tip).toString('hex');
+  for await (const found of await new AnchorFile(path, { mustExist: true }).freeze()) {
+    if (found.kind !== 'anchor' || `${sourceName(found.anchor.source)}#${found.anchor.batchNo}` !== name) continue;
+    if (found.anchor.hash === hash) return { ...verdict, anchor: found.anchor };
+  }
+  const why = `leads to batch ${name} with hash ${hash}, which no anchor in ${path} has`;
+  return { kind: 'invalid', where: 'chain', why };
 }
 
 async function readDocument(path: string): Promise<string> {

@@ -107,13 +107,26 @@ function scopeOf({ tenant, source }: VerifyFlags): ProofScope {
 }
 
 async function freezeAll(places: readonly AnchorPlace[]): Promise<AsyncIterable<FoundAnchor>> {
-  const frozen: AsyncIterable<FoundAnchor>[] = [];
-  for (const place of places) frozen.push(await place.freeze());
+  const frozen: FrozenPlace[] = [];
+  for (const place of places) frozen.push({ name: place.name, anchors: await place.freeze() });
   return inOrder(frozen);
 }
 
-async function* inOrder(parts: readonly AsyncIterable<FoundAnchor>[]): AsyncGenerator<FoundAnchor> {
-  for (const part of parts) yield* part;
+interface FrozenPlace {
+  readonly name: string;
+  readonly anchors: AsyncIterable<FoundAnchor>;
+}
+
+/** The anchors of one place after the other; a place that holds none, as when somebody emptied it, is told too. */
+async function* inOrder(places: readonly FrozenPlace[]): AsyncGenerator<FoundAnchor> {
+  for (const { name, anchors } of places) {
+    let isEmpty = true;
+    for await (const found of anchors) {
+      isEmpty = false;
+      yield found;
+    }
+    if (isEmpty) yield { kind: 'none', place: name };
+  }
 }
 
 async function withProgress<T>(

@@ -6,7 +6,7 @@
 import { open, stat } from 'node:fs/promises';
 import { createReadStream } from 'node:fs';
 import { createInterface } from 'node:readline';
-import { TollbookError } from '../runtime/errors.js';
+import { isTollbookError, TollbookError } from '../runtime/errors.js';
 import { type Anchor, type AnchorPlace, anchorText, type FoundAnchor, readAnchor } from './anchor.js';
 
 /** A file of anchors. */
@@ -24,8 +24,7 @@ export class AnchorFile implements AnchorPlace {
 
   /** {@inheritDoc AnchorPlace.freeze} */
   async freeze(): Promise<AsyncIterable<FoundAnchor>> {
-    const bytes = await this.#size();
-    return bytes === 0 ? nothing() : this.#read(bytes);
+    return this.#read(await this.#size());
   }
 
   /** Appends anchors. Atomic for readers: one write. Throws FILE_UNREADABLE. */
@@ -51,15 +50,18 @@ export class AnchorFile implements AnchorPlace {
 
   async #size(): Promise<number> {
     try {
-      return (await stat(this.#path)).size;
+      const found = await stat(this.#path);
+      if (!found.isFile()) throw this.#failure('read', 'it is not a file');
+      return found.size;
     } catch (error) {
       const isAbsent = error instanceof Error && 'code' in error && error.code === 'ENOENT';
       if (isAbsent && !this.#mustExist) return 0;
-      throw this.#failure('read', error);
+      throw isTollbookError(error) ? error : this.#failure('read', error);
     }
   }
 
   async *#read(bytes: number): AsyncGenerator<FoundAnchor> {
+    if (bytes === 0) return;
     const lines = createInterface({ input: createReadStream(this.#path, { end: bytes - 1 }), crlfDelay: Infinity });
     let number = 0;
     try {
@@ -78,10 +80,6 @@ export class AnchorFile implements AnchorPlace {
       cause: error,
     });
   }
-}
-
-async function* nothing(): AsyncGenerator<FoundAnchor> {
-  yield* [];
 }
 
 async function endsInMidLine(file: Awaited<ReturnType<typeof open>>): Promise<boolean> {

@@ -46,7 +46,7 @@ export interface ReplaceOrder {
 export async function newestAnchors(place: AnchorPlace): Promise<Map<string, Anchor>> {
   const newest = new Map<string, Anchor>();
   for await (const found of await place.freeze()) {
-    if (found.kind === 'malformed') continue;
+    if (found.kind !== 'anchor') continue;
     const { anchor } = found;
     const known = newest.get(sourceName(anchor.source));
     if (known === undefined || anchor.replacement !== undefined || anchor.batchNo >= known.batchNo) {

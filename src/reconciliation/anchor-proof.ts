@@ -41,11 +41,8 @@ export async function proveAnchors(
   const proof = new AnchorProof(chains, report);
   let page: Anchor[] = [];
   for await (const found of anchors) {
-    if (found.kind === 'malformed') {
-      report({ kind: 'anchor', message: `the anchor at ${found.place} cannot be read: ${found.why}` });
-      continue;
-    }
-    if (!isInScope(chains.scope, found.anchor)) continue;
+    if (found.kind !== 'anchor') reportAbsence(found, chains, report);
+    if (found.kind !== 'anchor' || !isInScope(chains.scope, found.anchor)) continue;
     page.push(found.anchor);
     if (page.length < PAGE) continue;
     await proof.check(page);
@@ -53,6 +50,18 @@ export async function proveAnchors(
   }
   await proof.check(page);
   return proof.close();
+}
+
+function reportAbsence(
+  found: Exclude<FoundAnchor, { kind: 'anchor' }>,
+  { tips }: AnchoredChains,
+  report: ProblemReport,
+): void {
+  if (found.kind === 'malformed') {
+    report({ kind: 'anchor', message: `the anchor at ${found.place} cannot be read: ${found.why}` });
+  } else if (tips.size > 0) {
+    report({ kind: 'anchor', message: `no anchor was found in ${found.place}: nothing there vouches for the chains` });
+  }
 }
 
 /** A tenant's entries may stand in any chain, so every anchor counts for it. */
@@ -99,10 +108,6 @@ class AnchorProof {
   close(): AnchorFigures {
     for (const contradiction of this.#contradictions.values()) this.#tell(contradiction);
     const unanchored = [...this.#chains.tips.keys()].filter((name) => !this.#anchored.has(name));
-    if (this.#checked === 0 && this.#chains.tips.size > 0) {
-      const message = 'no anchor was found: nothing outside of the database vouches for the chains';
-      this.#report({ kind: 'anchor', message });
-    }
     return { checked: this.#checked, newest: this.#newest, unanchored, replaced: this.#replaced };
   }
 

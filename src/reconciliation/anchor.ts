@@ -30,9 +30,10 @@ export interface AnchorReplacement {
   readonly reason: string;
 }
 
-/** An anchor as it was found somewhere, or what was found in the place of one. */
+/** An anchor as it was found somewhere, what was found in the place of one, or that a place holds none at all. */
 export type FoundAnchor =
   | { readonly kind: 'anchor'; readonly anchor: Anchor; readonly place: string }
+  | { readonly kind: 'none'; readonly place: string }
   | { readonly kind: 'malformed'; readonly place: string; readonly why: string };
 
 /** A place anchors are kept in. */
@@ -69,7 +70,7 @@ function replacesOf({ batchNo, hash, actor, reason }: AnchorReplacement): object
 }
 
 /** Reads an anchor; a text that is none comes back as the reason why. */
-export function readAnchor(text: string, place: string): FoundAnchor {
+export function readAnchor(text: string, place: string): Exclude<FoundAnchor, { kind: 'none' }> {
   try {
     return { kind: 'anchor', anchor: anchorOf(JSON.parse(text)), place };
   } catch (error) {
@@ -127,6 +128,6 @@ function count(fields: Fields, name: string): number {
 }
 
 function wrong(name: string, found: unknown, allowed: unknown): TollbookError {
-  const shown = JSON.stringify(found) ?? 'missing';
+  const shown = found === undefined ? 'missing' : JSON.stringify(found);
   return new TollbookError('FILE_UNREADABLE', `${name} is ${shown}; allowed: ${String(allowed)}`);
 }

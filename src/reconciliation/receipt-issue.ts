@@ -107,7 +107,7 @@ async function nearestIn(
 ): Promise<Anchor | undefined> {
   let nearest: Anchor | undefined;
   for await (const found of anchors) {
-    if (found.kind === 'malformed' || sourceName(found.anchor.source) !== sourceName(source)) continue;
+    if (found.kind !== 'anchor' || sourceName(found.anchor.source) !== sourceName(source)) continue;
     const { anchor } = found;
     // What came before a replacement speaks of a chain that is no more.
     if (anchor.replacement !== undefined) nearest = undefined;

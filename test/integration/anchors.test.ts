@@ -13,10 +13,12 @@ import {
   type PublishedHeads,
   type ReplaceOrder,
 } from '../../src/reconciliation/anchor-heads.js';
+import { AnchorPublisher } from '../../src/reconciliation/anchor-publisher.js';
 import { verifyLedger, type VerifyReport } from '../../src/reconciliation/verify-ledger.js';
 import { Forgery } from '../support/forgery.js';
 import { MemoryAnchors } from '../support/memory-anchors.js';
 import { batchOf, ProtocolWorld, type TestStream } from '../support/protocol-world.js';
+import { waitUntil } from '../support/wait-until.js';
 import { wireCompleted } from '../support/wire-usage.js';
 
 const REPLACE = { actor: 'ops', reason: 'restored from the backup of Sunday' };
@@ -158,14 +160,36 @@ describe('the anchors of a ledger', function () {
     expect((await verify()).problems).to.deep.equal([]);
   });
 
-  it('that are nowhere to be found are a finding, and so is a chain without any told', async () => {
+  it('are published in rounds, which go on after the place was away, and which leave a broken chain as it is', async () => {
+    sink = new MemoryAnchors();
+    sink.isAway = true;
+    const ports = { rows: rowsThrough(world.pool), clock: world.clock, logger: world.logger };
+    const publisher = new AnchorPublisher({ ...ports, sinks: [sink], intervalMs: 10 });
+    const logged = (what: string): Promise<void> =>
+      waitUntil(`it is logged that ${what}`, () => world.logLines.some((line) => line.includes(what)));
+    publisher.start();
+    try {
+      await logged('chain heads are not anchored for now');
+      sink.isAway = false;
+      await logged('chain heads are anchored again');
+      expect(sink.anchors).to.have.length(3);
+      await cutOff();
+      await logged('a chain contradicts its last anchor');
+    } finally {
+      await publisher.stop();
+    }
+    expect(sink.anchors).to.have.length(3);
+    expect(world.logLines.filter((line) => line.includes('not anchored for now'))).to.have.length(1);
+  });
+
+  it('that are nowhere to be found are a finding, and a chain without any is told', async () => {
     const of = (topic: string): Anchor => sink.anchors.find(({ source }) => source.topic === topic)!;
     const one = of('usage.completed');
     sink.anchors.splice(0, sink.anchors.length, one);
     expect((await verify()).anchors?.unanchored).to.have.length(2);
     sink.anchors.splice(0, 1);
     expect(messagesOf(await verify())).to.deep.equal([
-      'no anchor was found: nothing outside of the database vouches for the chains',
+      'no anchor was found in memory: nothing there vouches for the chains',
     ]);
   });
 });

@@ -64,8 +64,8 @@ describe('the proofs', () => {
       ]);
       const batch = `batch usage.completed/${completions.source.partition}#2`;
       expect(await problems()).to.deep.equal([
-        `${batch} counts 3 messages between offsets 2 and 4`,
         `${batch} does not have the hash of its content`,
+        `${batch} counts 3 messages between offsets 2 and 4`,
         'entry acme#6 does not have the hash of its content',
         'entry acme#6 moves the balance by -1.000000000, its amount says -2.000000000',
         'account bolt: balance is 94.000000001, its entries say 94.000000000',

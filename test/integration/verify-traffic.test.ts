@@ -41,15 +41,15 @@ describe('verifying a ledger that is written all the time', function () {
 
   it('finds nothing, however often it is asked, and sees more of it each time', async () => {
     await round();
-    let isWriting = true;
+    const stop = new AbortController();
     const writing = (async (): Promise<void> => {
-      while (isWriting) await round();
+      while (!stop.signal.aborted) await round();
     })();
     const reports: VerifyReport[] = [];
     try {
       for (let times = 0; times < 8; times += 1) reports.push(await verifyLedger(world.pool, FULL));
     } finally {
-      isWriting = false;
+      stop.abort();
       await writing;
     }
     const entries = reports.map((report) => report.entries);

@@ -68,7 +68,7 @@ function withValue(document: unknown, [name, ...rest]: Path, replace: (found: un
   const changed = rest.length === 0 ? replace(found) : withValue(found, rest, replace);
   if (changed !== undefined) copy[name!] = changed;
   else if (Array.isArray(copy)) copy.splice(Number(name), 1);
-  else delete copy[name!];
+  else Reflect.deleteProperty(copy, name!);
   return copy;
 }
 

@@ -75,7 +75,8 @@ class SnapshotConnections {
     const { rows } = await lead.query<{ id: string }>('SELECT pg_export_snapshot() AS id');
     const id = rows[0]?.id ?? '';
     return {
-      rows: (sql, values = []) => this.#inTurn(async () => (await lead.query(sql, [...values])).rows),
+      rows: <R extends pg.QueryResultRow>(sql: string, values: readonly unknown[] = []) =>
+        this.#inTurn(async () => (await lead.query<R>(sql, [...values])).rows),
       lines: (select) => this.#lines(select, id),
     };
   }

@@ -48,3 +48,13 @@ export class Forgery {
     return this.owner.end();
   }
 }
+
+/** Changes a ledger for good. */
+export async function forgeOnce(database: TestDatabase, statements: readonly string[]): Promise<void> {
+  const forgery = await Forgery.open(database);
+  try {
+    await forgery.forge(statements);
+  } finally {
+    await forgery.close();
+  }
+}

@@ -35,7 +35,7 @@ function reportLines(report: ReconcileReport): string[] {
     ...(report.notChargedYet === '0' ? [] : [`${report.notChargedYet} offsets are not charged yet`]),
     ...expiredLines(report),
     producers.judged
-      ? `producers: ${producers.gaps === 0 ? 'no number is missing' : `${producers.gaps} gaps`}`
+      ? `producers: ${producers.gaps === 0 ? 'no number is missing' : `${producers.gaps} gaps`} before ${producers.until}`
       : `producers: not judged, ${producers.why}`,
     ...listed.map(({ kind, finding, advice }) => visibleLine(`${kind}: ${finding}. ${advice}`)),
     ...(leftOff === 0 ? [] : [`… and ${leftOff} more findings`]),

@@ -49,12 +49,13 @@ export class Forgery {
   }
 }
 
-/** Changes a ledger for good. */
+/** Changes a ledger for good; each statement must change something. */
 export async function forgeOnce(database: TestDatabase, statements: readonly string[]): Promise<void> {
-  const forgery = await Forgery.open(database);
+  const owner = openOwnerPool(database);
   try {
-    await forgery.forge(statements);
+    for (const table of TABLES) await owner.query(`ALTER TABLE ${table} DISABLE TRIGGER USER`);
+    for (const statement of statements) expect((await owner.query(statement)).rowCount, statement).to.be.at.least(1);
   } finally {
-    await forgery.close();
+    await owner.end();
   }
 }

@@ -86,10 +86,11 @@ export class ReconcileWorld {
     return { topic: kind === 'pending' ? pending : completed, partition };
   }
 
-  /** Publishes to one partition, in order. */
-  async publish(kind: UsageKind, published: readonly Published[], partition = 0): Promise<void> {
+  /** Publishes to one partition, in order; `agoMs` before now. */
+  async publish(kind: UsageKind, published: readonly Published[], partition = 0, agoMs = 0): Promise<void> {
+    const timestamp = String(Date.now() - agoMs);
     const messages = published.map((each) => ({
-      partition,
+      ...{ partition, timestamp },
       key: Buffer.isBuffer(each) || typeof each === 'string' ? null : String(each['tenant_id']),
       value: Buffer.isBuffer(each) || typeof each === 'string' ? each : JSON.stringify(each),
     }));

@@ -199,7 +199,8 @@ function noteUnclaimed(
   for (const line of entries.unclaimed()) {
     const range = rangeOf(state, line.source);
     if (range === undefined || line.kafkaOffset < range.range.from || line.kafkaOffset >= range.range.to) {
-      if (isOutside(batches.get(line.batchId), line)) noteFinding(state, extraEntry(line, 'its batch does not cover that offset'));
+      if (isOutside(batches.get(line.batchId), line))
+        noteFinding(state, extraEntry(line, 'its batch does not cover that offset'));
       continue;
     }
     if (line.kafkaOffset < range.position) noteFinding(state, extraEntry(line, 'Kafka holds no such message'));

@@ -152,7 +152,8 @@ export class WindowLoader {
   /** The part of a batch that is walked, after what no batch covers before it. */
   #segmentsOf(batch: BatchSeal): PlannedSegment[] {
     const walked = this.#sources.get(sourceName(batch.source));
-    if (walked === undefined || batch.nextOffset <= walked.position || batch.firstOffset >= walked.to) return [];
+    if (walked === undefined || walked.position >= walked.to) return [];
+    if (batch.nextOffset <= walked.position || batch.firstOffset >= walked.to) return [];
     const before = unsealedPieces(walked, batch.firstOffset, batch.batchId - 1);
     const from = walked.position;
     const to = batch.nextOffset < walked.to ? batch.nextOffset : walked.to;

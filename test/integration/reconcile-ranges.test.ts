@@ -162,10 +162,8 @@ describe('the part of the topics that is reconciled', function () {
 
   it('claims no gap among numbers whose beginning Kafka no longer has', async () => {
     const numbered = (seq: number): WireEvent => ({ producer: { instance: 'gw', epoch: 1, seq } });
-    await world.publish(
-      'completed',
-      [0, 1, 2, 4].map((seq) => completion('acme', `t-${seq}`, numbered(seq))),
-    );
+    const events = [0, 1, 2, 4].map((seq) => completion('acme', `t-${seq}`, numbered(seq)));
+    await world.publish('completed', events, 0, LONG_AGO_MS);
     await world.charge();
     await deleteBefore(2);
     const found = await world.findings();

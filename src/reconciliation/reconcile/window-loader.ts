@@ -75,7 +75,7 @@ export interface WalkPlan {
 type PlannedSegment = Omit<Segment, 'messages' | 'expired'>;
 
 /** About 4 kB a message in memory, twice: one window is judged while the next is read. */
-const WINDOW_MESSAGES = 2_000;
+const WINDOW_MESSAGES = 500;
 const WINDOW_BYTES = 8 * 1024 * 1024;
 /** Offsets without a batch are walked in pieces, so that a segment is bounded. */
 const UNSEALED_PIECE = 4_096n;

@@ -124,6 +124,16 @@ describe('reconciling a ledger with its topics', function () {
       ['missing completed/0/35', 'unsealed completed/0/35-35'],
     ],
     [
+      'the amount of an entry that a redrive made',
+      () => [set('amount = amount + 1', entry('acme', 'old-1'))],
+      ['different ~redrive/13/0 amount'],
+    ],
+    [
+      'an entry deleted that a redrive made',
+      () => [`DELETE FROM ledger_entries WHERE ${entry('acme', 'old-1')}`],
+      ['different completed/0/22'],
+    ],
+    [
       'a dead letter deleted',
       () => [`DELETE FROM dead_letters WHERE ${at('pending', 9)}`],
       ['missing pending/0/9', 'counts pending/0/0-11'],

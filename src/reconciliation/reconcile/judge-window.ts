@@ -117,7 +117,7 @@ function thereOf(
 ): RecordedThere {
   const [letter, skip, repair] = [window.letters.get(name), window.skips.get(name), window.repairs.get(name)];
   if (letter !== undefined || skip !== undefined) claimed.add(name);
-  return { entries, letter, skip, repair };
+  return { entries, letter, skip, repair, redrive: letter === undefined ? undefined : window.redrives.get(name) };
 }
 
 function rangeOf(state: RunState, source: StreamSource): RangeState | undefined {

@@ -42,7 +42,7 @@ export interface RecordedSkip {
   readonly traceId: string;
 }
 
-/** A message that a repair charged, and where in the repair stream. */
+/** A message that a repair charged, or a redrive of its dead letter, and where in that stream. */
 export interface RecordedRepair {
   readonly outcome: RedriveOutcome | 'deadLetter';
   readonly repairedAs: { readonly source: StreamSource; readonly kafkaOffset: bigint };
@@ -138,6 +138,40 @@ export async function readRepairs(pool: pg.Pool, ranges: readonly SourceRange[])
         repairedAs: {
           source: { topic: row.repair_topic, partition: row.repair_partition },
           kafkaOffset: BigInt(row.repair_offset),
+        },
+        batchId: safeInteger(row.batch_id),
+      },
+    ]),
+  );
+}
+
+/** The dead letters in some ranges that were redriven, and where in the redrive stream, by `positionName`. Throws POSTGRES_*. */
+export async function readRedrives(
+  pool: pg.Pool,
+  ranges: readonly SourceRange[],
+): Promise<Map<string, RecordedRepair>> {
+  const rows = await rowsOf<
+    PositionRow & {
+      outcome: RedriveOutcome;
+      source_topic: string;
+      source_partition: number;
+      source_offset: string;
+      batch_id: string;
+    }
+  >(
+    pool,
+    `SELECT t.topic, t.partition, t.kafka_offset, t.outcome, t.source_topic, t.source_partition, t.source_offset,
+       t.batch_id ${inRanges('dead_letter_actions')} WHERE t.action = 'redriven'`,
+    rangeArrays(ranges),
+  );
+  return new Map(
+    rows.map((row) => [
+      positionName(row, row.kafka_offset),
+      {
+        outcome: row.outcome,
+        repairedAs: {
+          source: { topic: row.source_topic, partition: row.source_partition },
+          kafkaOffset: BigInt(row.source_offset),
         },
         batchId: safeInteger(row.batch_id),
       },

@@ -128,9 +128,9 @@ describe('the part of the topics that is reconciled', function () {
     const consumer = await world.ledger.start({ config: { chunkMessagesMax: 50 } });
     const publishing = world.ledger.publish(plan, { ratePerSecond: 400 });
     const seen: number[] = [];
-    let isPublished = false;
-    void publishing.finally(() => (isPublished = true));
-    while (!isPublished) {
+    const done = { isPublished: false };
+    void publishing.finally(() => (done.isPublished = true));
+    while (!done.isPublished) {
       const result = await world.compare();
       expect(result.state.findings).to.deep.equal([]);
       seen.push(compared(result));

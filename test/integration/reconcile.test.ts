@@ -185,6 +185,17 @@ describe('reconciling a ledger with its topics', function () {
     });
   }
 
+  it('counts as not charged what the last batch covered, once it and its entries are gone and the cursor is turned back', async () => {
+    await forgery.forge([
+      `DELETE FROM ledger_entries WHERE ${entry('acme', 'f', 'FAILED')}`,
+      `DELETE FROM ledger_batches WHERE ${batch('completed', 6)}`,
+      `UPDATE stream_cursors SET next_offset = 34, batch_no = 5 WHERE ${cursor()}`,
+    ]);
+    const { state } = await world.compare();
+    expect(state.findings).to.deep.equal([]);
+    expect(state.ranges[2]?.range.notChargedYet).to.deep.equal({ from: 34n, to: 36n });
+  });
+
   const FIELDS: readonly (readonly [changes: string, fields: string, traceId?: string])[] = [
     ['balance_after = 77', 'balance_after'],
     ['held_after = held_before', 'held_after'],

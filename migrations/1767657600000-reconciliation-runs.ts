@@ -59,7 +59,7 @@ CREATE TABLE repaired_messages (
 );
 COMMENT ON TABLE repaired_messages IS 'Messages that the ledger had passed without a trace and that a repair has sent through the charge protocol since.';
 COMMENT ON COLUMN repaired_messages.kafka_offset IS 'Where Kafka has the message.';
-COMMENT ON COLUMN repaired_messages.run_id IS 'The repair, as its report names it; recorded in reconciliation_runs once it has finished.';
+COMMENT ON COLUMN repaired_messages.run_id IS 'The repair, as its report names it; recorded in reconciliation_runs before its first message.';
 COMMENT ON COLUMN repaired_messages.outcome IS 'What it came to, as the batch of the repair counts it.';
 COMMENT ON COLUMN repaired_messages.repair_topic IS 'The repair stream: ~repair.';
 COMMENT ON COLUMN repaired_messages.repair_partition IS 'By tenant, as of the command streams.';

@@ -41,6 +41,8 @@ export interface RepairDocument {
   readonly outcomes: Readonly<Partial<Record<RepairOutcome, number>>>;
   readonly repairedBefore: number;
   readonly expired: number;
+  /** Of tenants whose rows were removed: sent again, they could be charged twice. */
+  readonly refused: number;
   /** More were missing than one run can keep: run it again. */
   readonly leftForNextRun: number;
   readonly told: readonly ToldRepair[];
@@ -114,6 +116,7 @@ function documentOf(
     ...{ dryRun: isDryRun, actor: signer.actor, reason: signer.reason, messages: results.length, outcomes },
     repairedBefore: results.filter(({ kind }) => kind === 'repairedBefore').length,
     expired: results.filter(({ kind }) => kind === 'expired').length,
+    refused: results.filter(({ kind }) => kind === 'refused').length,
     ...{ leftForNextRun, told, toldLeftOff: results.length - told.length },
   };
 }

@@ -35,7 +35,7 @@ function reportLines(report: ReconcileReport): string[] {
     ...(report.notChargedYet === '0' ? [] : [`${report.notChargedYet} offsets are not charged yet`]),
     ...expiredLines(report),
     producers.judged
-      ? `producers: ${producers.gaps === 0 ? 'no number is missing' : `${producers.gaps} gaps`}`
+      ? `producers: ${producers.gaps === 0 ? 'no number is missing' : `${producers.gaps} gaps`} before ${producers.until}`
       : `producers: not judged, ${producers.why}`,
     ...listed.map(({ kind, finding, advice }) => visibleLine(`${kind}: ${finding}. ${advice}`)),
     ...(leftOff === 0 ? [] : [`… and ${leftOff} more findings`]),
@@ -72,12 +72,13 @@ function expiredLines({ ranges }: ReconcileReport): string[] {
 }
 
 function repairLines(repair: RepairDocument): string[] {
-  const { dryRun, messages, outcomes, repairedBefore, expired, leftForNextRun, told } = repair;
+  const { dryRun, messages, outcomes, repairedBefore, expired, refused, leftForNextRun, told } = repair;
   const would = dryRun ? 'would be ' : '';
   const parts = [
     ...Object.entries(outcomes).map(([outcome, count]) => `${count} ${would}${outcome}`),
     ...(repairedBefore === 0 ? [] : [`${repairedBefore} repaired before`]),
     ...(expired === 0 ? [] : [`${expired} no longer in Kafka`]),
+    ...(refused === 0 ? [] : [`${refused} refused`]),
   ];
   const shown = told.slice(0, LINES_MAX);
   return [
@@ -90,6 +91,9 @@ function repairLines(repair: RepairDocument): string[] {
 
 function repairWords({ result, outcome, entry }: RepairDocument['told'][number], would: string): string {
   if (result === 'expired') return 'no longer in Kafka: it cannot be repaired';
+  if (result === 'refused') {
+    return 'refused: rows of its tenant were removed, perhaps its own, and are still in the balance; see `tollbook verify`';
+  }
   if (result === 'repairedBefore') return 'was repaired before';
   const became =
     entry === undefined ? '' : ` as ${entry.tenantId}#${entry.seq} ${entry.status} ${entry.amount} ${entry.currency}`;

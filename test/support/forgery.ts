@@ -48,3 +48,14 @@ export class Forgery {
     return this.owner.end();
   }
 }
+
+/** Changes a ledger for good; each statement must change something. */
+export async function forgeOnce(database: TestDatabase, statements: readonly string[]): Promise<void> {
+  const owner = openOwnerPool(database);
+  try {
+    for (const table of TABLES) await owner.query(`ALTER TABLE ${table} DISABLE TRIGGER USER`);
+    for (const statement of statements) expect((await owner.query(statement)).rowCount, statement).to.be.at.least(1);
+  } finally {
+    await owner.end();
+  }
+}

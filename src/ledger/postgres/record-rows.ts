@@ -37,7 +37,7 @@ interface RecordCheck {
 function checksOf(scope: ProofScope): RecordCheck[] {
   switch (scope.kind) {
     case 'full':
-      return [...commandChecks(undefined), ...setAsideChecks('true'), ...letterChecks()];
+      return [...commandChecks(undefined), ...setAsideChecks('true'), ...letterChecks(), ...repairChecks()];
     case 'tenant':
       return commandChecks(scope.tenantId);
     case 'source':
@@ -70,6 +70,10 @@ const SET_ASIDE = [
   { table: 'unpriced_usage', count: 'unpriced', what: 'parked completion' },
 ] as const;
 
+/** A repair that finds a dead letter puts it where its message is, and seals it in a batch of the repair stream. */
+const NOT_REPAIRED = `NOT EXISTS (SELECT FROM repaired_messages r WHERE r.topic = b.topic AND r.partition = b.partition
+         AND r.kafka_offset = b.kafka_offset AND r.batch_id = b.batch_id AND r.repaired_at = b.recorded_at)`;
+
 function setAsideChecks(batches: string): RecordCheck[] {
   return SET_ASIDE.flatMap(({ table, count, what }) =>
     [
@@ -82,7 +86,7 @@ function setAsideChecks(batches: string): RecordCheck[] {
          b.kafka_offset) AS message
        FROM ${table} b WHERE ${batches} AND NOT EXISTS (SELECT FROM ledger_batches t WHERE t.batch_id = b.batch_id
          AND t.topic = b.topic AND t.partition = b.partition AND t.sealed_at = b.recorded_at
-         AND b.kafka_offset >= t.first_offset AND b.kafka_offset < t.next_offset)`,
+         AND b.kafka_offset >= t.first_offset AND b.kafka_offset < t.next_offset) AND ${NOT_REPAIRED}`,
     ].map((statement): RecordCheck => ({ kind: 'setAside', statement })),
   );
 }
@@ -105,5 +109,21 @@ function letterChecks(): RecordCheck[] {
      FROM dead_letter_actions a WHERE a.outcome = 'charged' AND NOT EXISTS (
        SELECT FROM ledger_entries e WHERE e.tenant_id = a.tenant_id AND e.trace_id = a.trace_id
          AND e.batch_id = a.batch_id AND e.source_offset = a.source_offset)`,
+  ].map((statement) => ({ kind: 'setAside', statement }));
+}
+
+/** What was repaired stands where the record says. */
+function repairChecks(): RecordCheck[] {
+  return [
+    `SELECT format('message %s/%s/%s was repaired as %s/%s/%s, which no batch covers', r.topic, r.partition,
+       r.kafka_offset, r.repair_topic, r.repair_partition, r.repair_offset) AS message
+     FROM repaired_messages r WHERE NOT EXISTS (
+       SELECT FROM ledger_batches b WHERE b.batch_id = r.batch_id AND b.topic = r.repair_topic
+         AND b.partition = r.repair_partition AND r.repair_offset >= b.first_offset AND r.repair_offset < b.next_offset)`,
+    `SELECT format('message %s/%s/%s was repaired and charged, and trace %s of %s has no such entry', r.topic,
+       r.partition, r.kafka_offset, r.trace_id, r.tenant_id) AS message
+     FROM repaired_messages r WHERE r.outcome = 'charged' AND NOT EXISTS (
+       SELECT FROM ledger_entries e WHERE e.tenant_id = r.tenant_id AND e.trace_id = r.trace_id
+         AND e.batch_id = r.batch_id AND e.source_offset = r.repair_offset)`,
   ].map((statement) => ({ kind: 'setAside', statement }));
 }

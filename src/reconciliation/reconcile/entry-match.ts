@@ -1,10 +1,10 @@
 /**
- * Owns: whether a stored entry is, in every column, what an intent that was granted makes it: the check that nearly every
- * entry passes, without making the expected entry.
- * Does not own: what differs where it does not pass, nor entries that were refused (entry-check.ts).
- * Invariants: pure; never says yes where the expected entry would have another text, whatever the columns hold (a property
- * test compares the two); a no means nothing, for a text that COPY has to escape is not looked at twice.
- * Making the expected entry and its text for each of them took 12 of 30 µs a message.
+ * Owns: whether a stored entry is, in every column but its seq, what an intent that was granted makes it: the check that
+ * nearly every entry passes, without making the expected entry.
+ * Does not own: what differs where it does not pass, nor entries that were refused (entry-check.ts); the seq, which is the
+ * order of the tenant's entries and verification's to prove.
+ * Invariants: pure; never says yes where the expected entry would have another text (test/property/entry-match.test.ts);
+ * a no means nothing: entry-check.ts makes the expected entry then.
  */
 import { canonicalMeters, type EntrySource, type EntryUsage } from '../../ledger/entry.js';
 import { formatAmount } from '../../ledger/money.js';

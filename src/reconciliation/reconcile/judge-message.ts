@@ -43,7 +43,7 @@ export function isOpening(line: EntryLine): boolean {
 function judgeRecorded(ports: JudgePorts, subject: Case, usage: readonly EntryLine[]): Judgement {
   const { repair, letter, skip } = subject.there;
   if (repair !== undefined) return alongside(usage, judgeRepaired(ports, subject, repair));
-  if (letter !== undefined) return alongside(usage, judgeLetter(ports, subject, letter));
+  if (letter !== undefined) return alongside(usage, judgeClosed(ports, subject, judgeLetter(ports, subject, letter)));
   if (skip !== undefined) return alongside(usage, judgeSkipped(ports, subject, skip));
   return usage.length === 0 ? judgeUnrecorded(ports, subject) : judgeCharged(ports, subject, usage);
 }
@@ -100,6 +100,24 @@ function judgeRepaired(ports: JudgePorts, subject: Case, repair: RecordedRepair)
     expected: `repaired\t${judged.expected}`,
     actual: `repaired\t${judged.actual}`,
     countedAs: undefined,
+  };
+}
+
+/** A dead letter that was redriven: what it came to is judged as well, at the place that the redrive gave it. */
+function judgeClosed(ports: JudgePorts, subject: Case, judged: Judgement): Judgement {
+  const { redrive } = subject.there;
+  if (redrive === undefined) return judged;
+  const { repairedAs, batchId, outcome } = redrive;
+  const place = { ...repairedAs, batchId };
+  const redriven = judgeAtRepair(ports, { ...subject, place }, redrive);
+  // What a redrive charged is never missing from the topic's side: no repair sends a dead letter again.
+  const lacks = redriven.findings.some(({ kind }) => kind === 'missing');
+  const words = { expected: `a dead letter that was redriven and ${outcome}`, found: 'one without its entry' };
+  return {
+    ...judged,
+    expected: `${judged.expected}\tredriven\t${redriven.expected}`,
+    actual: `${judged.actual}\tredriven\t${redriven.actual}`,
+    findings: [...judged.findings, ...(lacks ? [differentOutcome(messageFacts(subject), words)] : redriven.findings)],
   };
 }
 

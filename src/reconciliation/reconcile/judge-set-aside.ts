@@ -132,11 +132,28 @@ export function judgeUnrecorded(ports: JudgePorts, subject: Case): Judgement {
       return asExpected(lineOf(subject.place.kafkaOffset, expectation), 'superseded');
     case 'unpriced':
       return isParkedHere(subject) ? judgeParked(subject, expectation) : missing(subject, expectation);
+    case 'deadLetter':
+      return expectation.reason === 'CONFLICTING_DUPLICATE'
+        ? passedAsDuplicate(subject, expectation)
+        : missing(subject, expectation);
     case 'entry':
     case 'skipped':
-    case 'deadLetter':
       return missing(subject, expectation);
   }
+}
+
+/**
+ * Nothing is recorded of a message that conflicts with the charge as it stands. Nearly always that charge was changed since;
+ * whether the message was dropped instead, only the count of duplicates in its batch tells.
+ */
+function passedAsDuplicate(subject: Case, expectation: Expectation): Judgement {
+  const { kafkaOffset } = subject.place;
+  return {
+    expected: lineOf(kafkaOffset, expectation),
+    actual: lineOf(kafkaOffset, { kind: 'duplicate' }),
+    countedAs: 'duplicates',
+    findings: [differentOutcome(messageFacts(subject), { expected: outcomeWords(expectation), found: 'a duplicate' })],
+  };
 }
 
 function unrecordedExpectation(ports: JudgePorts, subject: Case): Expectation {

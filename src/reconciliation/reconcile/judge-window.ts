@@ -16,6 +16,7 @@ import { extraEntry, extraRow, misplacedEntry, unsealedOffsets, wrongCounts } fr
 import { sourceName } from './frozen-ranges.js';
 import type { Case, JudgePorts, Judgement, RecordedThere } from './judgement.js';
 import { judge } from './judge-message.js';
+import type { BatchSeal } from './ledger-batches.js';
 import { PositionedEntries, type SealedEntries } from './positioned-entries.js';
 import { SegmentTally } from './segment-tally.js';
 import { invariant } from '../../runtime/errors.js';
@@ -116,7 +117,7 @@ function thereOf(
 ): RecordedThere {
   const [letter, skip, repair] = [window.letters.get(name), window.skips.get(name), window.repairs.get(name)];
   if (letter !== undefined || skip !== undefined) claimed.add(name);
-  return { entries, letter, skip, repair };
+  return { entries, letter, skip, repair, redrive: letter === undefined ? undefined : window.redrives.get(name) };
 }
 
 function rangeOf(state: RunState, source: StreamSource): RangeState | undefined {
@@ -194,9 +195,14 @@ function noteUnclaimed(
   { window, entries, claimed }: { window: Window; entries: PositionedEntries; claimed: ReadonlySet<string> },
 ): void {
   state.stray = [];
+  const batches = new Map(window.segments.map(({ batch }) => [batch?.batchId, batch]));
   for (const line of entries.unclaimed()) {
     const range = rangeOf(state, line.source);
-    if (range === undefined || line.kafkaOffset < range.range.from || line.kafkaOffset >= range.range.to) continue;
+    if (range === undefined || line.kafkaOffset < range.range.from || line.kafkaOffset >= range.range.to) {
+      if (isOutside(batches.get(line.batchId), line))
+        noteFinding(state, extraEntry(line, 'its batch does not cover that offset'));
+      continue;
+    }
     if (line.kafkaOffset < range.position) noteFinding(state, extraEntry(line, 'Kafka holds no such message'));
     else if (state.stray.length < STRAY_MAX) state.stray.push(line);
     else noteFinding(state, extraEntry(line, 'its batch does not cover that offset'));
@@ -207,6 +213,13 @@ function noteUnclaimed(
 }
 
 const STRAY_MAX = 10_000;
+
+/** Whether the batch that an entry names was walked in this window, and does not reach to where it says it comes from. */
+function isOutside(batch: BatchSeal | undefined, { source, kafkaOffset }: EntryLine): boolean {
+  if (batch === undefined) return false;
+  const isSameSource = sourceName(batch.source) === sourceName(source);
+  return !isSameSource || kafkaOffset < batch.firstOffset || kafkaOffset >= batch.nextOffset;
+}
 
 /** Notes the entries that no message has claimed by the end. */
 export function noteStrayLeft(state: RunState): void {

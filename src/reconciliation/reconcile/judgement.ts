@@ -20,6 +20,8 @@ export interface RecordedThere {
   readonly letter: RecordedLetter | undefined;
   readonly skip: RecordedSkip | undefined;
   readonly repair: RecordedRepair | undefined;
+  /** What became of its dead letter. */
+  readonly redrive: RecordedRepair | undefined;
 }
 
 /** A message to judge. */

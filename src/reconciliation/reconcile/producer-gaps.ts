@@ -3,7 +3,8 @@
  * among the ranges, and only once what has been published meanwhile was looked at too.
  * Does not own: which numbers there are (producer-numbers.ts).
  * Invariants: no false alarm: of a topic whose start has expired, numbers count from the moment on from which every
- * partition still has everything; what arrives while the run reads fills holes before they are told.
+ * partition still has everything; only numbers below one that was published long enough ago can be missing, for a
+ * gateway may have others on their way; what arrives while the run reads fills holes before they are told.
  */
 import type pg from 'pg';
 import { intake, type IntakeItem } from '../../consumers/intake.js';
@@ -18,11 +19,14 @@ import { noteFinding, type RangeState, type RunState } from './run-state.js';
 
 /** Whether the numbers of the producers were judged, and why not. */
 export type ProducerVerdict =
-  { readonly judged: true; readonly gaps: number } | { readonly judged: false; readonly why: string };
+  /** Judged are the numbers below the last that each producer published before `until` (ISO 8601 UTC). */
+  | { readonly judged: true; readonly gaps: number; readonly until: string }
+  | { readonly judged: false; readonly why: string };
 
-/** From when on numbers count; null: never, and `why` not. */
+/** From when on numbers count, and before when; null: never, and `why` not. */
 export interface NumberBounds {
   readonly fromMs: number | null;
+  readonly untilMs: number;
   /** True: the logs are whole, so that every producer must have started with number 0. */
   readonly fromZero: boolean;
   readonly why: string;
@@ -32,6 +36,8 @@ type Ports = { readonly pool: pg.Pool; readonly reader: TopicReader };
 
 const WHOLE_TOPICS = 'only a run over all partitions of both topics, up to their end, can tell';
 const TAIL_MESSAGES_MAX = 500_000;
+/** How long an event may be on its way to Kafka: publishers try again for about as long. */
+const ON_THE_WAY_MAX_MS = 60_000;
 
 /** Finds out from when on every published event must be in the ranges. Throws KAFKA_UNAVAILABLE, POSTGRES_*. */
 export async function numberBounds(
@@ -39,12 +45,14 @@ export async function numberBounds(
   state: RunState,
   { request, coversAllTopics }: { readonly request: RangeRequest; readonly coversAllTopics: boolean },
 ): Promise<NumberBounds> {
-  if (!coversAllTopics || !isWhole(request)) return { fromMs: null, fromZero: false, why: WHOLE_TOPICS };
-  if (request.sinceMs !== undefined) return { fromMs: request.sinceMs, fromZero: false, why: '' };
+  const untilMs = Date.parse(state.startedAt) - ON_THE_WAY_MAX_MS;
+  const later = { untilMs, fromZero: false, why: '' };
+  if (!coversAllTopics || !isWhole(request)) return { ...later, fromMs: null, why: WHOLE_TOPICS };
+  if (request.sinceMs !== undefined) return { ...later, fromMs: request.sinceMs };
   const truncated = state.ranges.filter(({ range }) => range.logStart > 0n);
-  if (truncated.length === 0) return { fromMs: 0, fromZero: true, why: '' };
+  if (truncated.length === 0) return { ...later, fromMs: 0, fromZero: true };
   const starts = await Promise.all(truncated.map((range) => firstTimeOf({ pool, reader }, range)));
-  return { fromMs: Math.max(...starts), fromZero: false, why: '' };
+  return { ...later, fromMs: Math.max(...starts) };
 }
 
 /** The time of the first message left; of a log that is empty, when the ledger last charged something of it. */
@@ -66,12 +74,13 @@ async function firstTimeOf({ pool, reader }: Ports, { range }: RangeState): Prom
 /** Notes the number of a message, if it names one. */
 export function noteNumber(
   numbers: ProducerNumbers,
-  { fromMs }: NumberBounds,
+  { fromMs, untilMs }: NumberBounds,
   { message, item }: { readonly message: TopicMessage; readonly item: IntakeItem },
 ): void {
   if (fromMs === null) return;
   const producer = item.kind === 'deadLetter' ? producerIn(message.value) : item.event.producer;
-  if (producer !== undefined) numbers.note(producer, message.timestampMs >= fromMs);
+  const counts = message.timestampMs >= fromMs && message.timestampMs < untilMs;
+  if (producer !== undefined) numbers.note(producer, counts);
 }
 
 /** The producer that a message names which is no event: its number was used all the same. */
@@ -106,7 +115,7 @@ export async function judgeNumbers(
     gaps += 1;
     noteFinding(state, producerGap(gap.producer, gap));
   }
-  return { judged: true, gaps };
+  return { judged: true, gaps, until: new Date(bounds.untilMs).toISOString() };
 }
 
 /** Reads what lies behind the compared ranges, up to wherever the logs end by then. */

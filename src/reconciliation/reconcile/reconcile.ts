@@ -37,6 +37,8 @@ export interface ReconcileOrder {
   readonly coversAllTopics: boolean;
   /** The file to keep the run in, and to go on from if it exists. */
   readonly resumeFile?: string | undefined;
+  /** How often the run is kept, in milliseconds; default 5 seconds. The first window is always kept. */
+  readonly keepEveryMs?: number;
   /** Hears how many offsets of how many have been compared. */
   readonly onProgress?: (done: number, total: number) => void;
 }
@@ -51,7 +53,6 @@ export interface ReconcileResult {
   readonly verdict: 'equal' | 'different' | 'incomplete';
 }
 
-/** How often a run is kept. */
 const KEEP_EVERY_MS = 5_000;
 
 /**
@@ -103,14 +104,14 @@ async function begin({ pool, reader, clock }: ReconcilePorts, order: ReconcileOr
 
 async function walk(
   ports: ReconcilePorts,
-  { onProgress, resumeFile }: ReconcileOrder,
+  { onProgress, resumeFile, keepEveryMs = KEEP_EVERY_MS }: ReconcileOrder,
   { run, identity }: { readonly run: KeptRun; readonly identity: RunIdentity },
 ): Promise<void> {
   const { state } = run;
   const loader = await openLoader(ports, state);
   const judging = judgePorts(ports, run);
   const total = totalOf(state);
-  let keptMs = ports.clock.nowMs();
+  let keptMs = Number.NEGATIVE_INFINITY;
   for (let next = loader.next(); ;) {
     const window = await next;
     if (window === undefined) return;
@@ -118,10 +119,11 @@ async function walk(
     // It is awaited in the next round; if judging fails first, its own failure is not what matters.
     next.catch(() => undefined);
     await judgeWindow(judging, state, window);
+    if (resumeFile !== undefined && ports.clock.nowMs() - keptMs >= keepEveryMs) {
+      await writeCheckpoint(resumeFile, identity, run);
+      keptMs = ports.clock.nowMs();
+    }
     onProgress?.(total - leftOf(state), total);
-    if (resumeFile === undefined || ports.clock.nowMs() - keptMs < KEEP_EVERY_MS) continue;
-    await writeCheckpoint(resumeFile, identity, run);
-    keptMs = ports.clock.nowMs();
   }
 }
 

@@ -42,7 +42,7 @@ export interface RecordedSkip {
   readonly traceId: string;
 }
 
-/** A message that a repair charged, and where in the repair stream. */
+/** A message that a repair charged, or a redrive of its dead letter, and where in that stream. */
 export interface RecordedRepair {
   readonly outcome: RedriveOutcome | 'deadLetter';
   readonly repairedAs: { readonly source: StreamSource; readonly kafkaOffset: bigint };
@@ -115,33 +115,44 @@ export async function readSkips(pool: pg.Pool, ranges: readonly SourceRange[]): 
 }
 
 /** The messages in some ranges that were repaired, by `positionName`. Throws POSTGRES_*. */
-export async function readRepairs(pool: pg.Pool, ranges: readonly SourceRange[]): Promise<Map<string, RecordedRepair>> {
+export function readRepairs(pool: pg.Pool, ranges: readonly SourceRange[]): Promise<Map<string, RecordedRepair>> {
+  return readMoved(pool, ranges, { table: 'repaired_messages', place: 'repair', where: 'true' });
+}
+
+/** The dead letters in some ranges that were redriven, by `positionName`. Throws POSTGRES_*. */
+export function readRedrives(pool: pg.Pool, ranges: readonly SourceRange[]): Promise<Map<string, RecordedRepair>> {
+  return readMoved(pool, ranges, { table: 'dead_letter_actions', place: 'source', where: "t.action = 'redriven'" });
+}
+
+/** Messages that were charged elsewhere: `place` begins the names of the columns that say where. */
+async function readMoved(
+  pool: pg.Pool,
+  ranges: readonly SourceRange[],
+  { table, place, where }: { readonly table: string; readonly place: string; readonly where: string },
+): Promise<Map<string, RecordedRepair>> {
   const rows = await rowsOf<
     PositionRow & {
       outcome: RecordedRepair['outcome'];
-      repair_topic: string;
-      repair_partition: number;
-      repair_offset: string;
+      to_topic: string;
+      to_partition: number;
+      to_offset: string;
       batch_id: string;
     }
   >(
     pool,
-    `SELECT t.topic, t.partition, t.kafka_offset, t.outcome, t.repair_topic, t.repair_partition, t.repair_offset,
-       t.batch_id ${inRanges('repaired_messages')}`,
+    `SELECT t.topic, t.partition, t.kafka_offset, t.outcome, t.batch_id, t.${place}_topic AS to_topic,
+       t.${place}_partition AS to_partition, t.${place}_offset AS to_offset ${inRanges(table)} WHERE ${where}`,
     rangeArrays(ranges),
   );
   return new Map(
-    rows.map((row) => [
-      positionName(row, row.kafka_offset),
-      {
-        outcome: row.outcome,
-        repairedAs: {
-          source: { topic: row.repair_topic, partition: row.repair_partition },
-          kafkaOffset: BigInt(row.repair_offset),
-        },
-        batchId: safeInteger(row.batch_id),
-      },
-    ]),
+    rows.map((row) => {
+      const source = { topic: row.to_topic, partition: row.to_partition };
+      const repairedAs = { source, kafkaOffset: BigInt(row.to_offset) };
+      return [
+        positionName(row, row.kafka_offset),
+        { outcome: row.outcome, repairedAs, batchId: safeInteger(row.batch_id) },
+      ];
+    }),
   );
 }
 

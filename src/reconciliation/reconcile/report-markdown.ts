@@ -115,8 +115,8 @@ function takenPart(taken: Readonly<Record<string, number>>): string[] {
 function producersSentence(producers: ProducerVerdict): string {
   if (!producers.judged) return `Not judged: ${producers.why}.`;
   return producers.gaps === 0
-    ? 'Every number that a gateway gave is in a topic: nothing was lost before Kafka.'
-    : `${producers.gaps} gaps: events that a gateway numbered are in no topic.`;
+    ? `Every number that a gateway gave before ${producers.until} is in a topic: nothing was lost before Kafka.`
+    : `${producers.gaps} gaps: events that a gateway numbered before ${producers.until} are in no topic.`;
 }
 
 function findingsPart({ findings }: ReconcileReport): string {

@@ -51,9 +51,15 @@ export class SegmentTally {
     for (const line of subject.there.entries) this.#addEntry(line);
     if (subject.there.repair !== undefined) this.#repaired += 1;
     if (countedAs !== undefined && countedAs !== 'charged') this.#counts[countedAs] += 1;
-    if (countedAs === 'duplicates' || countedAs === 'superseded') this.subjects[countedAs].push(subject);
+    if (countedAs === 'duplicates' || countedAs === 'superseded') this.#addUnrecorded(countedAs, subject, findings);
     for (const finding of findings) this.findings.push(finding);
     if (findings.some(({ kind }) => kind === 'missing')) this.missing.push(subject);
+  }
+
+  /** If one of them was dropped, it is rather one with which something is wrong: those come first. */
+  #addUnrecorded(countedAs: 'duplicates' | 'superseded', subject: Case, findings: readonly Finding[]): void {
+    if (findings.length > 0) this.subjects[countedAs].unshift(subject);
+    else this.subjects[countedAs].push(subject);
   }
 
   #addEntry(line: EntryLine): void {

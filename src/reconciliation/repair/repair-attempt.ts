@@ -39,6 +39,8 @@ export type MessageRepair = { readonly position: LetterPosition } & (
   | { readonly kind: 'repaired'; readonly outcome: RepairOutcome; readonly entry: RepairedEntry | undefined }
   | { readonly kind: 'repairedBefore' }
   | { readonly kind: 'expired' }
+  /** Rows of its tenant were removed, perhaps its own, and the account still counts them. */
+  | { readonly kind: 'refused'; readonly tenantId: string }
 );
 
 /** What one attempt at a chunk came to; not final: some would be dead letters, so it is repeated with them set apart. */

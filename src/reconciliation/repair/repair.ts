@@ -3,12 +3,13 @@
  * charge protocol, as chunks of a stream of their own.
  *
  *  1. Read the messages at their positions; decode and validate them as of the time when their batch passed them over.
- *  2. Begin; lock the cursor of the repair stream; leave out what has been repaired before.
- *  3. Charge them: steps 3 to 6 of the charge protocol, each numbered in the repair stream.
- *  4. What would be a dead letter: roll back, and go on at 2 with it set apart; it becomes a dead letter at its position.
- *  5. Record each message as repaired, with both positions; commit.
+ *  2. Leave out tenants whose entries have holes: a row that was removed is still in the balance, and would be charged twice.
+ *  3. Begin; lock the cursor of the repair stream; leave out what has been repaired before.
+ *  4. Charge them: steps 3 to 6 of the charge protocol, each numbered in the repair stream.
+ *  5. What would be a dead letter: roll back, and go on at 3 with it set apart; it becomes a dead letter at its position.
+ *  6. Record each message as repaired, with both positions; commit.
  *
- * What a crash leaves behind: before the commit of 5, nothing but in-flight items in Redis, which the repeated repair
+ * What a crash leaves behind: before the commit of 6, nothing but in-flight items in Redis, which the repeated repair
  * finds `already` there. After it, everything; running processes follow the repair stream and project it.
  * Does not own: finding what is missing (../reconcile), SQL (repair-store.ts).
  * Invariants: a message is repaired at most once, whoever repairs it and how often; a trace is charged at most once, since
@@ -88,11 +89,15 @@ async function repairPage(
     return [{ position: { topic, partition, kafkaOffset }, message, item }];
   });
   const results = new Map<string, MessageRepair>();
-  for (const chunk of chunksOf(lost)) {
+  const tenants = new Map(lost.map((each) => [letterName(each.position), tenantOf(each)]));
+  const broken = await ports.store.tenantsWithHoles([...new Set(tenants.values())].filter((id) => id !== undefined));
+  for (const chunk of chunksOf(lost.filter((each) => !broken.has(tenantOf(each) ?? '')))) {
     for (const result of await repairChunk(ports, order, chunk)) results.set(letterName(result.position), result);
   }
   return positions.map(({ topic, partition, kafkaOffset }) => {
     const position = { topic, partition, kafkaOffset };
+    const tenantId = tenants.get(letterName(position)) ?? '';
+    if (broken.has(tenantId)) return { position, kind: 'refused', tenantId };
     return results.get(letterName(position)) ?? { position, kind: 'expired' };
   });
 }

@@ -1,0 +1,68 @@
+/** Owns: that the numbers of producers come to exactly the holes between them, in any order, also when kept in a file. */
+import { expect } from 'chai';
+import fc from 'fast-check';
+import { type NumberGap, ProducerNumbers } from '../../src/reconciliation/reconcile/producer-numbers.js';
+
+/** Close together, and around the ends of blocks of 65,536. */
+const seqs = fc.oneof(
+  fc.integer({ min: 0, max: 40 }),
+  fc.integer({ min: 65_530, max: 65_545 }),
+  fc.integer({ min: 131_070, max: 131_075 }),
+);
+const notes = fc.array(
+  fc.record({
+    instance: fc.constantFrom('gw-1', 'gw-2'),
+    epoch: fc.constantFrom(0, 1),
+    seq: seqs,
+    counts: fc.boolean(),
+  }),
+  { maxLength: 60 },
+);
+type Note = typeof notes extends fc.Arbitrary<(infer N)[]> ? N : never;
+
+function holesOf(noted: readonly Note[], fromZero: boolean): NumberGap[] {
+  const names = [...new Set(noted.map(({ instance, epoch }) => `${instance} epoch ${epoch}`))];
+  return names.flatMap((producer) => {
+    const own = noted.filter(({ instance, epoch }) => `${instance} epoch ${epoch}` === producer);
+    const counted = own.filter(({ counts }) => counts).map(({ seq }) => seq);
+    if (counted.length === 0) return [];
+    const start = fromZero ? 0 : Math.min(...counted);
+    const seen = [...new Set(own.map(({ seq }) => seq))].sort((one, other) => one - other);
+    const bounded = seen.filter((seq) => seq >= start && seq <= Math.max(...counted));
+    return bounded.flatMap((seq, index) => {
+      const before = bounded[index - 1] ?? start - 1;
+      return seq === before + 1 ? [] : [{ producer, from: before + 1, to: seq - 1 }];
+    });
+  });
+}
+
+describe('the numbers of producers', () => {
+  it('come to the holes between those that count, whatever order they arrive in', () => {
+    fc.assert(
+      fc.property(notes, fc.boolean(), (noted, fromZero) => {
+        const numbers = new ProducerNumbers();
+        for (const { counts, ...producer } of noted) numbers.note(producer, counts);
+        const kept = JSON.parse(JSON.stringify(numbers.toDocument())) as ReturnType<ProducerNumbers['toDocument']>;
+        expect([...numbers.gaps(fromZero)]).to.deep.equal(holesOf(noted, fromZero));
+        expect([...ProducerNumbers.fromDocument(kept).gaps(fromZero)]).to.deep.equal(holesOf(noted, fromZero));
+      }),
+    );
+  });
+
+  it('need no memory for blocks that are full', () => {
+    const numbers = new ProducerNumbers();
+    for (let seq = 0; seq < 200_000; seq += 1) {
+      if (seq !== 70_000) numbers.note({ instance: 'gw', epoch: 0, seq }, true);
+    }
+    const [producer] = numbers.toDocument().producers;
+    expect(producer?.full).to.deep.equal([0, 2]);
+    expect([...numbers.gaps(true)]).to.deep.equal([{ producer: 'gw epoch 0', from: 70_000, to: 70_000 }]);
+  });
+
+  it('claim no hole once there are too many producers', () => {
+    const numbers = new ProducerNumbers();
+    for (let index = 0; index <= 20_000; index += 1) numbers.note({ instance: `gw-${index}`, epoch: 0, seq: 5 }, true);
+    expect(numbers.overflowed).to.equal(true);
+    expect([...numbers.gaps(true)]).to.deep.equal([]);
+  });
+});

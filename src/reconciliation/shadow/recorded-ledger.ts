@@ -7,7 +7,9 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type pg from 'pg';
 import { EVENT_FUTURE_MAX_MS } from '../../consumers/intake.js';
+import { type AccountTerms, termsOf } from '../../ledger/account.js';
 import type { StreamSource } from '../../ledger/batch.js';
+import { OPENING_TRACE_ID } from '../../ledger/charge.js';
 import type { CommandContent } from '../../ledger/commands/command-content.js';
 import type { CommandKind } from '../../ledger/commands/command.js';
 import { ENTRY_SELECT, type EntryRow, type StoredEntry, storedEntryOf } from '../../ledger/postgres/proof-rows.js';
@@ -116,6 +118,22 @@ export async function entriesOfBatch(pool: pg.Pool, batchId: number): Promise<St
     [batchId],
   );
   return rows.map(storedEntryOf);
+}
+
+/** Under which settings accounts were opened: currency, and the terms of those that named none. */
+export interface RecordedDefaults {
+  readonly currency: string;
+  readonly terms: AccountTerms;
+}
+
+/** The settings that the openings of a batch record; undefined when it has opened none. Throws POSTGRES_*, LEDGER_CORRUPT. */
+export async function defaultsOf(pool: pg.Pool, batch: BatchSeal): Promise<RecordedDefaults | undefined> {
+  const [row] = await rowsOf<{ currency: string; detail: Readonly<Record<string, string>> }>(
+    pool,
+    'SELECT currency, detail FROM ledger_entries WHERE batch_id = $1 AND trace_id = $2 LIMIT 1',
+    [batch.batchId, OPENING_TRACE_ID],
+  );
+  return row === undefined ? undefined : { currency: row.currency, terms: termsOf(row.detail) };
 }
 
 interface CommandColumns {

@@ -90,19 +90,12 @@ function folded(account: Account, entry: LedgerEntry): Account | undefined {
 function recordedRefusal({ status, description, detail }: LedgerEntry): QuotaRefusal | undefined {
   if ((status !== 'REFUSED' && status !== 'FAILED') || detail === null) return undefined;
   const { required = '', available = '', limit, used } = detail;
-  switch (description) {
-    case 'INSUFFICIENT_BALANCE':
-      return {
-        code: description,
-        requiredNano: parseAmount(required, 'required'),
-        availableNano: parseAmount(available, 'available'),
-      };
-    case 'DAILY_QUOTA_EXCEEDED':
-    case 'MONTHLY_QUOTA_EXCEEDED':
-      return { code: description, limit: Number(limit), used: Number(used) };
-    default:
-      return undefined;
+  if (description === 'INSUFFICIENT_BALANCE') {
+    const [requiredNano, availableOfRedis] = [parseAmount(required, 'required'), parseAmount(available, 'available')];
+    return { code: description, requiredNano, availableNano: availableOfRedis };
   }
+  if (description !== 'DAILY_QUOTA_EXCEEDED' && description !== 'MONTHLY_QUOTA_EXCEEDED') return undefined;
+  return { code: description, limit: Number(limit), used: Number(used) };
 }
 
 /** Whether the account itself has the figures of a refusal; the balance comes first, so a quota is its word only then. */
@@ -110,7 +103,7 @@ function isWordOfAccount(
   refusal: QuotaRefusal,
   account: Account,
   { availableNano: delta, checkBalance, day }: QuotaDelta,
-) {
+): boolean {
   const available = availableNano(account);
   if (refusal.code === 'INSUFFICIENT_BALANCE') return refusal.availableNano === available;
   if (checkBalance && delta < 0n && available + delta < 0n) return false;

@@ -26,7 +26,7 @@ import { sourceName } from '../reconcile/frozen-ranges.js';
 import { REPAIR_TOPIC } from '../repair/repair-stream.js';
 import type { MessageFeed } from './message-feed.js';
 import { commandOfRecord } from './recorded-command.js';
-import { commandOf, decodedAtMs, entriesOfBatch, gapsBefore, redrivesOf } from './recorded-ledger.js';
+import { commandOf, decodedAtMs, defaultsOf, entriesOfBatch, gapsBefore, redrivesOf } from './recorded-ledger.js';
 import { RecordedGate } from './recorded-refusals.js';
 import { openHoldsOf } from './replayed-holds.js';
 import { repairedAmong, replayRepair } from './replayed-repairs.js';
@@ -88,6 +88,8 @@ export class BatchReplay {
   readonly #store: PostgresLedgerStore;
   readonly #letters: PostgresDeadLetterStore;
   readonly #protocol: Pick<ChargeProtocol, 'charge'>;
+  /** The settings that accounts are opened under: those that the batch records, else those of this process. */
+  readonly #defaults: { -readonly [K in keyof ChargePorts['defaults']]: ChargePorts['defaults'][K] };
   /** Where the last batch of each source ended, by `sourceName`. */
   readonly #ends: Map<string, bigint>;
 
@@ -95,6 +97,7 @@ export class BatchReplay {
   constructor(ports: ReplayPorts, ends: ReadonlyMap<string, bigint> = new Map()) {
     this.#ports = ports;
     this.#ends = new Map(ends);
+    this.#defaults = { ...ports.charging.defaults };
     this.#store = new PostgresLedgerStore(ports.shadow);
     this.#letters = new PostgresDeadLetterStore(ports.shadow);
     const options = { ...this.#charging(), store: this.#store, clusterId: ports.clusterId, wakeProjector: nobody };
@@ -113,6 +116,7 @@ export class BatchReplay {
     const isCommand = batch.source.topic === COMMAND_TOPIC;
     const entries = refuses || isCommand ? await entriesOfBatch(live, batch.batchId) : [];
     this.#gate.expect(refuses ? entries.map(({ entry }) => entry) : []);
+    Object.assign(this.#defaults, this.#ports.charging.defaults, await this.#recordedDefaults(batch));
     try {
       return await this.#replayAs(batch, entries);
     } catch (error) {
@@ -157,12 +161,12 @@ export class BatchReplay {
 
   /** A batch of a command stream is one command, or holds that expired together. */
   async #replayCommands(batch: BatchSeal, entries: readonly StoredEntry[]): Promise<ReplayStep> {
-    const { live, shadow, charging } = this.#ports;
-    const [store, clock] = [this.#store, this.#clock];
+    const { live, shadow } = this.#ports;
+    const [store, clock, defaults] = [this.#store, this.#clock, this.#defaults];
     const row = await commandOf(live, entries);
     await this.#drawAs(batch);
     if (row !== undefined) {
-      await bookCommand({ store, clock, defaults: charging.defaults }, commandOfRecord(row));
+      await bookCommand({ store, clock, defaults }, commandOfRecord(row));
       return REPLAYED;
     }
     const due = await openHoldsOf(shadow, entries, batch.sealedAt);
@@ -199,7 +203,13 @@ export class BatchReplay {
   }
 
   #charging(): ChargePorts & { readonly limits: IntakeLimits } {
-    return { ...this.#ports.charging, gate: this.#gate, clock: this.#clock };
+    return { ...this.#ports.charging, defaults: this.#defaults, gate: this.#gate, clock: this.#clock };
+  }
+
+  /** A command that opens an account is one that the seal counts as charged, not as an opening. */
+  async #recordedDefaults(batch: BatchSeal): Promise<ChargePorts['defaults'] | undefined> {
+    const mayOpen = batch.counts.openings > 0 || batch.source.topic === COMMAND_TOPIC;
+    return mayOpen ? defaultsOf(this.#ports.live, batch) : undefined;
   }
 
   /** The next id that the shadow draws is the recorded one: the hash of a batch covers it. */

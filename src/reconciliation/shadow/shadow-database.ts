@@ -80,7 +80,7 @@ function shadowName(database: string): string {
 function shadowPrefix(database: string): string {
   const plain = database.toLowerCase().replace(/[^a-z0-9_]/g, '_');
   const lengthMax = NAME_LENGTH_MAX - INFIX.length - 12;
-  return `${/^[a-z_]/.test(plain) ? plain : `_${plain}`}`.slice(0, lengthMax) + INFIX;
+  return (/^[a-z_]/.test(plain) ? plain : `_${plain}`).slice(0, lengthMax) + INFIX;
 }
 
 /** An autovacuum worker in the shadow is a superuser's, which its owner may not end: it is waited for. */

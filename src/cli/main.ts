@@ -29,6 +29,7 @@ import { registerReceiptCommand } from './receipt-command.js';
 import { registerRebuildCommand } from './rebuild-command.js';
 import { registerReconcileCommand } from './reconcile-command.js';
 import { registerReplayCommand } from './replay-command.js';
+import { registerRepriceCommand } from './reprice-command.js';
 import { registerSimulateCommand } from './simulate-command.js';
 import { registerStackCommand } from './stack-command.js';
 import { registerTopicsCommand } from './topics-command.js';
@@ -68,6 +69,7 @@ function program(): Command {
   registerExportCommand(tollbook);
   registerReconcileCommand(tollbook);
   registerReplayCommand(tollbook);
+  registerRepriceCommand(tollbook);
   registerSimulateCommand(tollbook);
   registerContractCommand(tollbook);
   registerDemoCommand(tollbook);

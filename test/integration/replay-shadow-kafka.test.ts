@@ -8,6 +8,7 @@ import { environmentOf } from '../../src/runtime/config.js';
 import { planSimulation } from '../../src/simulator/simulate.js';
 import { LedgerWorld } from '../support/ledger-world.js';
 import { type CliResult, runTollbook } from '../support/tollbook-cli.js';
+import { messageOf, pending, send } from '../support/usage-messages.js';
 
 const SPOILED = { duplicates: 0.2, reorder: 'full', poison: 0.02 } as const;
 /** Shorter than the run, so that some holds expire in it. */
@@ -32,6 +33,7 @@ describe('the replay on the command line', function () {
         TOLLBOOK_CHUNK_MESSAGES_MAX: '150',
         TOLLBOOK_HOLD_TTL_MS: HOLD_TTL_MS,
         TOLLBOOK_EXPIRY_INTERVAL_MS: '200',
+        TOLLBOOK_DEFAULT_CREDIT_LIMIT: '1',
       },
     });
     settings = environmentOf(world.config);
@@ -40,6 +42,8 @@ describe('the replay on the command line', function () {
     for (const process of processes) await world.stop(process);
     const alone = await world.start({ config: { redisDeadlineMs: 5 } });
     await charge(2);
+    const held = ['a', 'b'].map((traceId) => messageOf(pending('held', traceId)));
+    await send(world.kafka, world.config.topicPending, held);
     await world.until('a hold has expired', async () => {
       const rows = await world.rows(`SELECT FROM ledger_entries WHERE status = 'EXPIRED' LIMIT 1`);
       return rows.length > 0;

@@ -4,24 +4,57 @@
  */
 import { expect } from 'chai';
 import { ChargeProtocol, type Chunk } from '../../src/consumers/charge-protocol.js';
+import { intake } from '../../src/consumers/intake.js';
 import { parseAmount } from '../../src/ledger/money.js';
+import { attemptRepair } from '../../src/reconciliation/repair/repair-attempt.js';
+import { PostgresRepairStore } from '../../src/reconciliation/repair/repair-store.js';
+import { repairSource } from '../../src/reconciliation/repair/repair-stream.js';
 import { isTollbookError } from '../../src/runtime/errors.js';
 import { createShadow, otherShadows } from '../../src/reconciliation/shadow/shadow-database.js';
 import { openEventfulLedger } from '../support/eventful-ledger.js';
 import { batchOf, NO_LIMITS, type ProtocolWorld } from '../support/protocol-world.js';
 import { comparedRows, feedOf, replayWorld, toldOf, withAccounts } from '../support/shadow-samples.js';
-import { wireCompleted, wirePending } from '../support/wire-usage.js';
+import type { RedriveWorld } from '../support/redrive-world.js';
+import { wireCompleted, type WireEvent, wirePending } from '../support/wire-usage.js';
 
 describe('the replay into a shadow', function () {
   this.timeout(180_000);
   let world: ProtocolWorld;
 
   before(async () => {
-    world = (await openEventfulLedger()).redrive.world;
+    const { redrive } = await openEventfulLedger();
+    world = redrive.world;
+    await passedOverAndRepaired(redrive);
     await refusedByRedisAlone();
     await chargedWithoutRedis();
   });
   after(() => world.close());
+
+  /** A consumer loses two messages of a chunk, an event and one that is none; a repair sends them later. */
+  async function passedOverAndRepaired(redrive: RedriveWorld): Promise<void> {
+    const tenantId = 'faye';
+    await world.credit(tenantId, '20');
+    const event = (traceId: string): WireEvent => wireCompleted({ tenantId, traceId, units: 1 });
+    const chunk = world.stream('completed').chunk([event('kept'), event('lost'), 'no event', event('also-kept')]);
+    const messages = chunk.messages.filter((_, index) => index === 0 || index === 3);
+    batchOf(await world.protocol().charge({ ...chunk, messages }));
+    const ports = redrive.ports();
+    const lost = chunk.messages.slice(1, 3).map((message) => ({
+      position: { ...chunk.source, kafkaOffset: message.kafkaOffset },
+      message: { ...message, timestampMs: world.clock.nowMs() },
+      item: intake(message, 'completed', { ...ports.limits, nowMs: world.clock.nowMs() }),
+    }));
+    const signer = { runId: 'run-1', actor: 'ops', reason: 'lost' };
+    const input = { source: repairSource(tenantId), lost, dead: new Map<string, never>(), signer };
+    world.clock.atMs += 1_000;
+    const store = new PostgresRepairStore(world.pool);
+    const { results } = await store.transact(
+      (transaction) => attemptRepair(ports, transaction, input),
+      () => true,
+    );
+    const outcomes = results.map((result) => (result.kind === 'repaired' ? result.outcome : result.kind));
+    expect(outcomes).to.deep.equal(['charged', 'deadLetter']);
+  }
 
   /** A gateway holds 15 of 20 units in Redis for a request that never reaches the ledger. */
   async function refusedByRedisAlone(): Promise<void> {
@@ -62,7 +95,11 @@ describe('the replay into a shadow', function () {
     expect(toldOf(found)).to.deep.equal([]);
     expect(found.comparison.differences.total).to.equal(0);
     const [entries] = await world.rows<{ count: string }>('SELECT count(*) FROM ledger_entries');
-    expect(comparedRows(found)).to.include({ ledger_entries: Number(entries?.count), dead_letter_actions: 2 });
+    expect(comparedRows(found)).to.include({
+      ledger_entries: Number(entries?.count),
+      dead_letter_actions: 2,
+      repaired_messages: 2,
+    });
     expect(Object.keys(comparedRows(found))).to.include.members([
       ...[
         'ledger_batches',

@@ -10,6 +10,7 @@ import { EVENT_FUTURE_MAX_MS } from '../../consumers/intake.js';
 import { type AccountTerms, termsOf } from '../../ledger/account.js';
 import type { StreamSource } from '../../ledger/batch.js';
 import { OPENING_TRACE_ID } from '../../ledger/charge.js';
+import { COMMAND_TOPIC } from '../../ledger/commands/command-stream.js';
 import type { CommandContent } from '../../ledger/commands/command-content.js';
 import type { CommandKind } from '../../ledger/commands/command.js';
 import { ENTRY_SELECT, type EntryRow, type StoredEntry, storedEntryOf } from '../../ledger/postgres/proof-rows.js';
@@ -26,6 +27,8 @@ export interface RecordedSpan {
   readonly batches: number;
   /** Messages, commands and expired holds in them. */
   readonly messages: number;
+  /** About how many rows they have written. */
+  readonly rows: number;
 }
 
 /** A redriven dead letter, in the order of its redrive. */
@@ -86,14 +89,18 @@ async function countSpan(
   pool: pg.Pool,
   { first, through }: { readonly first: number; readonly through: number },
 ): Promise<RecordedSpan> {
-  const [row] = await rowsOf<{ batches: string; messages: string }>(
+  const [row] = await rowsOf<{ batches: string; messages: string; rows: string }>(
     pool,
     `SELECT count(*) AS batches,
-       coalesce(sum(charged + duplicates + superseded + skipped + unpriced + dead_letters), 0) AS messages
+       coalesce(sum(charged + duplicates + superseded + skipped + unpriced + dead_letters), 0) AS messages,
+       coalesce(sum(charged + openings + skipped + unpriced + dead_letters + 1), 0)
+         + coalesce(sum(charged) FILTER (WHERE topic = $3), 0) AS rows
      FROM ledger_batches WHERE batch_id BETWEEN $1 AND $2`,
-    [first, through],
+    [first, through, COMMAND_TOPIC],
   );
-  return { first, through, batches: safeInteger(row?.batches ?? '0'), messages: safeInteger(row?.messages ?? '0') };
+  const countOf = (text: string | undefined): number => safeInteger(text ?? '0');
+  const [batches, messages, rows] = [countOf(row?.batches), countOf(row?.messages), countOf(row?.rows)];
+  return { first, through, batches, messages, rows };
 }
 
 /** Those batches of a range of ids that refused something. Throws POSTGRES_*. */

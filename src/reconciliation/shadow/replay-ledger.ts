@@ -53,7 +53,11 @@ export async function replayLedger(
   const firstProblems: ReplayProblem[] = [];
   let [batches, messages, problems] = [0, 0, 0];
   for await (const { batch, refuses } of batchesOf(ports, span)) {
-    if (signal.aborted) throw new TollbookError('RUN_STOPPED', `stopped after ${batches} of ${span.batches} batches`);
+    if (signal.aborted)
+      throw new TollbookError(
+        'RUN_STOPPED',
+        `stopped after ${batches} of ${span.batches} batches; the shadow is dropped`,
+      );
     await books.follow(batch.sealedAt);
     const step = await replay.replay(batch, refuses);
     batches += 1;

@@ -108,7 +108,8 @@ async function replayAndCompare(
 ): Promise<Omit<ShadowReplay, 'span' | 'expired' | 'shadow'>> {
   const { live, shadow, nowMs } = ports;
   const assertGoing = (): void => {
-    if (signal.aborted) throw new TollbookError('RUN_STOPPED', 'stopped before the comparison was over');
+    if (signal.aborted)
+      throw new TollbookError('RUN_STOPPED', 'stopped before the comparison was over; the shadow is dropped');
   };
   if (span.first > 1) {
     let tables = 0;
@@ -122,7 +123,7 @@ async function replayAndCompare(
   onPhase('replaying', span.messages, 'messages');
   const replay = await replayLedger(ports, span, { signal, onProgress });
   const replayedMs = nowMs();
-  onPhase('comparing', span.messages, 'rows');
+  onPhase('comparing', span.rows, 'rows');
   let rows = 0;
   const onRows = (more: number): void => onProgress((rows += more));
   const scope = { first: span.first, through: span.through, keptMax };

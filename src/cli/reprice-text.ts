@@ -64,7 +64,7 @@ const CSV_COLUMNS = [
 
 /** The result as CSV (RFC 4180, lines end with CR LF): a row a tenant, a model, and a currency. */
 export function repriceCsv({ tenants, models, totals }: Repricing): string {
-  const rows = [
+  const rows: readonly (readonly (string | number | null)[])[] = [
     CSV_COLUMNS,
     ...tenants.map((sum) => ['tenant', sum.tenantId, null, null, ...cellsOf(sum)]),
     ...models.map((sum) => ['model', null, sum.provider, sum.model, ...cellsOf(sum)]),

@@ -20,6 +20,15 @@ export function chargingParts(
   return {
     gate: new RedisQuotaGate({ scripts, deadlineMs: config.redisDeadlineMs, clock: systemClock, logger }),
     clock: systemClock,
+    ...chargingSettings(config),
+  };
+}
+
+/** The part of them that is made of settings alone. Throws MONEY_MALFORMED, MONEY_OUT_OF_RANGE. */
+export function chargingSettings(
+  config: Readonly<Config>,
+): Omit<ChargePorts, 'gate' | 'clock'> & { readonly limits: IntakeLimits } {
+  return {
     limits: { eventBytesMax: config.eventBytesMax, eventAgeMaxMs: config.eventAgeMaxMs },
     defaults: { currency: config.defaultCurrency, terms: defaultTerms(config) },
     holdTtlMs: { estimate: config.holdTtlMs, none: config.holdTtlNoneMs },

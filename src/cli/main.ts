@@ -28,6 +28,8 @@ import { registerPricesCommand } from './prices-command.js';
 import { registerReceiptCommand } from './receipt-command.js';
 import { registerRebuildCommand } from './rebuild-command.js';
 import { registerReconcileCommand } from './reconcile-command.js';
+import { registerReplayCommand } from './replay-command.js';
+import { registerRepriceCommand } from './reprice-command.js';
 import { registerSimulateCommand } from './simulate-command.js';
 import { registerStackCommand } from './stack-command.js';
 import { registerTopicsCommand } from './topics-command.js';
@@ -66,6 +68,8 @@ function program(): Command {
   registerAuditCommand(tollbook);
   registerExportCommand(tollbook);
   registerReconcileCommand(tollbook);
+  registerReplayCommand(tollbook);
+  registerRepriceCommand(tollbook);
   registerSimulateCommand(tollbook);
   registerContractCommand(tollbook);
   registerDemoCommand(tollbook);

@@ -80,6 +80,8 @@ export class ProtocolWorld {
   readonly scripts: QuotaScripts;
   readonly clock = { atMs: Date.parse(NOON) + 1000, nowMs: (): number => this.clock.atMs };
   readonly logLines: string[] = [];
+  /** Every chunk that a stream of the world has made, for who reads its messages again. */
+  readonly chunks: Chunk[] = [];
   readonly logger: Logger = createLogger({ level: 'debug' }, { write: (line) => void this.logLines.push(line) });
   #names = 0;
 
@@ -123,12 +125,10 @@ export class ProtocolWorld {
       chunk: (events, skip = 0): Chunk => {
         const first = next + BigInt(skip);
         next = first + BigInt(events.length);
-        return {
-          source,
-          kind,
-          messages: events.map((event, index) => messageOf(event, first + BigInt(index))),
-          nextOffset: next,
-        };
+        const messages = events.map((event, index) => messageOf(event, first + BigInt(index)));
+        const made = { source, kind, messages, nextOffset: next };
+        this.chunks.push(made);
+        return made;
       },
     };
   }

@@ -68,7 +68,7 @@ describe('a process that is killed', function () {
   for (const { window, points, leaves } of ROWS) {
     for (const point of points) {
       it(`${window}: killed at ${point}, it leaves what the window says and the next process ends exact`, async () => {
-        await world.publish(120);
+        await world.publish(60);
         const child = world.start({ faults: `${point}=kill@2` });
         expect(await child.ended, child.log()).to.equal('SIGKILL');
         const brokenAtMs = performance.now();

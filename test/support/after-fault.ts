@@ -8,10 +8,18 @@ import { proveProjections } from '../../src/reconciliation/projection-proof.js';
 import { isTollbookError } from '../../src/runtime/errors.js';
 import { plainTable } from '../../src/cli/plain-table.js';
 import type { SimulationPlan } from '../../src/simulator/plan.js';
-import type { ConsumeChild } from './consume-child.js';
 import type { LedgerWorld } from './ledger-world.js';
 import { assertTenantsAsPlanned, sumOf } from './planned-tenants.js';
 import { waitUntil } from './wait-until.js';
+
+/** A process that is to recover from a fault. */
+export interface Survivor {
+  /** Resolves when it has ended by itself. */
+  readonly ended: Promise<unknown>;
+  log(): string;
+  /** Stops it as its operator does. */
+  stop(): Promise<void>;
+}
 
 /** What was broken, when, who is to recover from it, and what the ledger must come to. */
 export interface Fault {
@@ -20,7 +28,7 @@ export interface Fault {
   /** When the last thing broke, by performance.now(). */
   readonly brokenAtMs: number;
   /** The processes that recover; they are stopped at the end. */
-  readonly consumers: readonly ConsumeChild[];
+  readonly survivors: readonly Survivor[];
   /** The simulations published so far. */
   readonly plans: readonly SimulationPlan[];
   /** What was charged beside them; amounts. */
@@ -33,14 +41,14 @@ const recoveries: { readonly name: string; readonly ms: number }[] = [];
 
 /** Waits until the ledger has recovered, notes how long that took, and fails unless everything is as if nothing had been. */
 export async function expectRecovered(world: LedgerWorld, fault: Fault): Promise<void> {
-  await settled('everything published is charged', fault.consumers, async () => (await world.lag()) === 0n);
+  await settled('everything published is charged', fault.survivors, async () => (await world.lag()) === 0n);
   let problems: readonly string[] = [];
-  await settled('Redis equals the ledger and nothing is in flight', fault.consumers, async () => {
+  await settled('Redis equals the ledger and nothing is in flight', fault.survivors, async () => {
     ({ problems } = await proveProjections(world.reader, world.scripts));
     return problems.length === 0;
   }).catch((error: unknown) => expect.fail(`${String(error)}: ${problems.slice(0, 5).join('; ')}`));
   recoveries.push({ name: fault.name, ms: performance.now() - fault.brokenAtMs });
-  for (const consumer of fault.consumers) await expectStops(consumer);
+  for (const survivor of fault.survivors) await expectStops(survivor);
   await expectExact(world, fault);
 }
 
@@ -74,18 +82,17 @@ export async function expectExact(
   expect(open, 'database transactions left open').to.deep.equal([]);
 }
 
-/** Stops a process as its operator does; fails when it takes long or ends badly. */
-export async function expectStops(consumer: ConsumeChild): Promise<void> {
+/** Stops a process; fails when it takes long or ends badly. */
+async function expectStops(survivor: Survivor): Promise<void> {
   const askedMs = performance.now();
-  consumer.kill('SIGTERM');
-  expect(await consumer.ended, consumer.log()).to.equal(0);
+  await survivor.stop();
   expect(performance.now() - askedMs, 'the time it took to stop').to.be.below(STOP_MAX_MS);
 }
 
 /** Waits for a condition that may not even be found out while servers are away; fails at once when a process has ended. */
-async function settled(what: string, consumers: readonly ConsumeChild[], holds: () => Promise<boolean>): Promise<void> {
-  let ended: ConsumeChild | undefined;
-  for (const consumer of consumers) void consumer.ended.then(() => (ended = consumer));
+async function settled(what: string, survivors: readonly Survivor[], holds: () => Promise<boolean>): Promise<void> {
+  let ended: Survivor | undefined;
+  for (const survivor of survivors) void survivor.ended.then(() => (ended = survivor));
   await waitUntil(
     what,
     async () => {
@@ -99,7 +106,7 @@ async function settled(what: string, consumers: readonly ConsumeChild[], holds: 
     },
     RECOVERY_MAX_MS,
   ).catch((error: unknown) => {
-    const logs = consumers.map((consumer) => consumer.log().slice(-2_000));
+    const logs = survivors.map((survivor) => survivor.log().slice(-2_000));
     throw error instanceof Error ? Object.assign(error, { message: [error.message, ...logs].join('\n') }) : error;
   });
 }

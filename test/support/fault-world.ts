@@ -9,7 +9,8 @@ import type { SimulationOptions } from '../../src/simulator/simulation-options.j
 import type { SimulationPlan } from '../../src/simulator/plan.js';
 import { planSimulation } from '../../src/simulator/simulate.js';
 import { uniqueTopic } from '../integration/kafka-topics.js';
-import { expectRecovered } from './after-fault.js';
+import { expect } from 'chai';
+import { expectRecovered, type Survivor } from './after-fault.js';
 import { type ConsumeChild, killConsumers, startConsume } from './consume-child.js';
 import { LedgerWorld } from './ledger-world.js';
 import { waitUntil } from './wait-until.js';
@@ -33,11 +34,11 @@ export interface LeftBehind {
 
 /** Small, so that a backlog has many chunks to break between; times so short that sweeps take part. */
 const SETTINGS: Environment = {
-  TOLLBOOK_CHUNK_MESSAGES_MAX: '20',
+  TOLLBOOK_CHUNK_MESSAGES_MAX: '10',
   TOLLBOOK_INFLIGHT_TTL_MS: '2000',
   TOLLBOOK_SESSION_TIMEOUT_MS: '6000',
 };
-const SWEEP_SECONDS = '1';
+const SWEEP_MS = 1_000;
 const REACH_MAX_MS = 60_000;
 
 /** A LedgerWorld with processes that may be broken. */
@@ -82,7 +83,7 @@ export class FaultWorld {
   /** Starts `tollbook consume`. */
   start({ faults = '', group = uniqueTopic('group'), settings = {} }: ProcessSettings = {}): ConsumeChild {
     const environment = { TOLLBOOK_CONSUMER_GROUP: group, TOLLBOOK_FAULTS: faults, ...settings };
-    return startConsume({ ...this.ledger.environment, ...environment }, ['--sweep-interval', SWEEP_SECONDS]);
+    return startConsume({ ...this.ledger.environment, ...environment }, ['--sweep-interval', String(SWEEP_MS / 1_000)]);
   }
 
   /** Waits until a process has acted at a fault point. */
@@ -126,9 +127,23 @@ export class FaultWorld {
     };
   }
 
-  /** Lets processes recover and checks everything; a new one when none is given. */
-  async recover(name: string, brokenAtMs: number, consumers: readonly ConsumeChild[] = [this.start()]): Promise<void> {
-    await expectRecovered(this.ledger, { name, brokenAtMs, consumers, plans: this.plans, besides: this.besides });
+  /**
+   * Lets the processes that are left recover, and checks everything. Where none is left, one inside this process takes
+   * over: starting another would take longer than the recovery.
+   */
+  async recover(name: string, brokenAtMs: number, left: readonly ConsumeChild[] = []): Promise<void> {
+    const survivors = left.length === 0 ? [await this.successor()] : left.map(survivorOf);
+    await expectRecovered(this.ledger, { name, brokenAtMs, survivors, plans: this.plans, besides: this.besides });
+  }
+
+  private async successor(): Promise<Survivor> {
+    const config = { consumerGroup: uniqueTopic('group') };
+    const ledger = await this.ledger.start({ config, sweepIntervalMs: SWEEP_MS });
+    return {
+      ended: new Promise(() => undefined),
+      log: () => JSON.stringify(this.ledger.log),
+      stop: () => this.ledger.stop(ledger),
+    };
   }
 
   /** Ends every process and removes what the world has made. */
@@ -136,4 +151,12 @@ export class FaultWorld {
     killConsumers();
     await this.ledger.close();
   }
+}
+
+function survivorOf(child: ConsumeChild): Survivor {
+  const stop = async (): Promise<void> => {
+    child.kill('SIGTERM');
+    expect(await child.ended, child.log()).to.equal(0);
+  };
+  return { ended: child.ended, log: () => child.log(), stop };
 }

@@ -67,10 +67,11 @@ export function dataFolderOf(name: 'postgres' | 'redis'): string {
   return path.join(stateOf().postgresRefuge ?? path.join(faultStackDir(), 'postgres'), 'data');
 }
 
-/** Runs a statement as the superuser of PostgreSQL. */
-export async function asSuperuser(statement: string): Promise<void> {
+/** Runs a statement as the superuser of PostgreSQL, in one of its databases. */
+export async function asSuperuser(statement: string, database = 'postgres'): Promise<void> {
   const { adminPassword: password, servers } = stateOf();
-  const client = new pg.Client({ host: '127.0.0.1', port: servers.postgres?.port ?? 0, user: 'postgres', password });
+  const port = servers.postgres?.port ?? 0;
+  const client = new pg.Client({ host: '127.0.0.1', port, user: 'postgres', password, database });
   await client.connect();
   try {
     await client.query(statement);

@@ -107,10 +107,15 @@ export class FaultWorld {
     );
   }
 
+  /** The tenants of all simulations. */
+  tenantIds(): string[] {
+    return this.plans.flatMap(({ expectation }) => Object.keys(expectation.tenants));
+  }
+
   /** What lies between ledger and Redis now. */
   async leftBehind(): Promise<LeftBehind> {
     const { reader, scripts } = this.ledger;
-    const tenantIds = this.plans.flatMap(({ expectation }) => Object.keys(expectation.tenants));
+    const tenantIds = this.tenantIds();
     const [inFlight, versions, accounts] = [
       await scripts.readInflight(tenantIds),
       await scripts.versions(tenantIds),

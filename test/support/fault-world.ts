@@ -160,6 +160,7 @@ export class FaultWorld {
 
 function survivorOf(child: ConsumeChild): Survivor {
   const stop = async (): Promise<void> => {
+    await waitUntil('it listens for SIGTERM', () => child.log().includes('SIGTERM stops cleanly'), REACH_MAX_MS);
     child.kill('SIGTERM');
     expect(await child.ended, child.log()).to.equal(0);
   };

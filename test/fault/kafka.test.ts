@@ -67,11 +67,12 @@ describe('charging while Kafka', function () {
   });
 
   it('rebalance in the middle of a batch: members join and leave all the time', async () => {
-    await world.publish(100);
     const group = uniqueTopic('storm');
     const child = world.start({ group, faults: SLOWLY });
+    const publishing = world.publish(300, { ratePerSecond: 100 });
     await world.batches(2);
     for (let time = 1; time <= 6; time += 1) await joinAndLeave(group);
+    await publishing;
     await world.recover('a storm of rebalances', performance.now(), [child]);
   });
 

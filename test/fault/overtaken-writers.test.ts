@@ -73,6 +73,13 @@ describe('a writer that is overtaken', function () {
     await world.recover('two chunks with the same tenants', performance.now(), children);
   });
 
+  it('a charge between reading and the script, two projectors at once: newer items stay in flight until they are projected', async () => {
+    await world.publish(80);
+    const faults = 'projection.inflight-read=delay:150';
+    const children = [world.start({ faults }), world.start({ faults })];
+    await world.recover('two slow projectors', performance.now(), children);
+  });
+
   it('poison message: a flood of them stops nobody, and each is a dead letter with its reason', async () => {
     await world.publish(60, { poison: 1 });
     const { deadLetters } = world.plans.at(-1)!.expectation.expected;

@@ -4,6 +4,7 @@
  */
 import { expect } from 'chai';
 import { uniqueTopic } from '../integration/kafka-topics.js';
+import type { ConsumeChild } from '../support/consume-child.js';
 import { useFaultStack } from '../support/fault-stack.js';
 import { FaultWorld } from '../support/fault-world.js';
 import { waitUntil } from '../support/wait-until.js';
@@ -42,9 +43,7 @@ describe('a writer that is overtaken', function () {
     const group = uniqueTopic('zombies');
     const inside = world.start({ group, faults: 'charge.asked=hang@2' });
     const outside = world.start({ group, faults: 'charge.decoded=hang@2' });
-    for (const child of [inside, outside]) {
-      await waitUntil('it has joined', () => child.log().includes('joined the consumer group'), JOIN_MAX_MS);
-    }
+    await joined([inside, outside]);
     await world.publish(60);
     await world.reached(inside, 'charge.asked');
     await world.reached(outside, 'charge.decoded');
@@ -59,9 +58,17 @@ describe('a writer that is overtaken', function () {
     await world.recover('two consumers paused beyond their session', brokenAtMs, [inside, outside, successor]);
   });
 
-  it('two consumers charge the same chunk: two groups read the same topics at once', async () => {
+  it('two consumers charge the same chunk: two groups read the same messages, one waits for the other and trims', async () => {
+    const children = [
+      world.start({ faults: 'charge.asked=delay:1000@1' }),
+      world.start({ faults: 'charge.decoded=hang@2' }),
+    ];
+    await joined(children);
     await world.publish(80);
-    const children = [world.start(), world.start()];
+    await world.reached(children[0]!, 'charge.asked');
+    await world.reached(children[1]!, 'charge.decoded');
+    await waitUntil('one has charged everything', async () => (await world.ledger.lag()) === 0n, TAKEN_OVER_MAX_MS);
+    children[1]!.kill('SIGCONT');
     await world.recover('two consumers with the same chunks', performance.now(), children);
   });
 
@@ -90,6 +97,11 @@ describe('a writer that is overtaken', function () {
       expect(found.get(reason), reason).to.equal((before.get(reason) ?? 0) + count);
     }
   });
+
+  async function joined(children: readonly ConsumeChild[]): Promise<void> {
+    const has = (child: ConsumeChild): boolean => child.log().includes('joined the consumer group');
+    await waitUntil('all have joined their group', () => children.every(has), JOIN_MAX_MS);
+  }
 
   async function deadLettersByReason(): Promise<Map<string, number>> {
     const sql = 'SELECT reason, count(*) FROM dead_letters GROUP BY reason';

@@ -18,6 +18,7 @@ export const FAULT_POINTS = {
   'ledger.accounts-locked': 'charge-protocol.ts, 3 to 4; book-command.ts, 3 to 4; expiry.ts, in 2',
   'charge.decided': 'charge-protocol.ts, 4 to 5',
   'charge.asked': 'charge-protocol.ts, 5 to 6',
+  'ledger.entries-written': 'entries written, accounts, seal and cursor not yet: charge-protocol.ts, in 6',
   'database.before-commit': 'every database transaction, all written: charge-protocol.ts, in 6',
   'database.committed': 'every database transaction, committed: charge-protocol.ts, 6 to 7',
   'charge.woken': 'charge-protocol.ts, after 7: the offset is not yet committed to Kafka',

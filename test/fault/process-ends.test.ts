@@ -24,7 +24,7 @@ const ROWS: readonly Row[] = [
   },
   {
     window: 'crash between 5 and the commit of 6',
-    points: ['charge.asked', 'database.before-commit'],
+    points: ['charge.asked', 'ledger.entries-written', 'database.before-commit'],
     leaves: ({ inFlightWithoutEntry }) => expect(inFlightWithoutEntry).to.be.above(0),
   },
   {

@@ -18,6 +18,7 @@ import { projectTenants } from '../projections/projection.js';
 import { systemClock } from '../runtime/clock.js';
 import { type Config, loadConfig } from '../runtime/config.js';
 import { isTollbookError } from '../runtime/errors.js';
+import { faultPoint } from '../runtime/fault-points.js';
 import { createLogger } from '../runtime/logger.js';
 import { createPostgresPool } from '../runtime/postgres.js';
 import { waitForRedis } from '../runtime/redis.js';
@@ -73,6 +74,7 @@ async function book(command: LedgerCommand): Promise<CommandResult> {
   try {
     const defaults = { currency: config.defaultCurrency, terms: defaultTerms(config) };
     const result = await bookCommand({ store: new PostgresLedgerStore(pool), clock: systemClock, defaults }, command);
+    await faultPoint('command.booked');
     await projectNow(config, pool, command.tenantId);
     return result;
   } finally {

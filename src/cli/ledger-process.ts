@@ -202,6 +202,7 @@ async function startConsumer(
   const consumer = new UsageConsumer({
     kafka,
     groupId: config.consumerGroup,
+    sessionTimeoutMs: config.sessionTimeoutMs,
     topics: new Map([
       [config.topicPending, 'pending'],
       [config.topicCompleted, 'completed'],

@@ -9,6 +9,7 @@
 import 'reflect-metadata';
 import { Command, CommanderError } from 'commander';
 import { isTollbookError } from '../runtime/errors.js';
+import { armFaultsFrom } from '../runtime/fault-points.js';
 import { registerAccountCommands } from './account-commands.js';
 import { registerAccountShowCommands } from './account-show-command.js';
 import { registerAnchorsCommand } from './anchors-command.js';
@@ -96,6 +97,7 @@ function exitCodeOf(error: unknown): number {
 }
 
 try {
+  armFaultsFrom(process.env);
   await program().parseAsync();
   process.exit(process.exitCode ?? 0);
 } catch (error) {

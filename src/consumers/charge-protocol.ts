@@ -22,6 +22,7 @@ import { CHAIN_GENESIS, type SealedBatch, type StreamSource } from '../ledger/ba
 import type { LedgerAdvance } from '../ledger/ledger-reader.js';
 import type { Cursor, LedgerStore, LedgerTransaction } from '../ledger/ledger-store.js';
 import { TollbookError } from '../runtime/errors.js';
+import { faultPoint } from '../runtime/fault-points.js';
 import { advancesOf, chargeItems, type ChargePorts } from './chunk-charge.js';
 import { type ChunkMessage, intake, type IntakeItem, type IntakeLimits, type UsageKind } from './intake.js';
 
@@ -70,8 +71,10 @@ export class ChargeProtocol {
     const { limits, clock, store, wakeProjector } = this.#options;
     const bounds = { ...limits, nowMs: clock.nowMs() };
     const items = chunk.messages.map((message) => intake(message, chunk.kind, bounds));
+    await faultPoint('charge.decoded');
     const outcome = await store.transact((transaction) => this.#chargeLocked(transaction, chunk, items));
     if (outcome.kind === 'charged') wakeProjector(outcome.advances);
+    await faultPoint('charge.woken');
     return outcome;
   }
 

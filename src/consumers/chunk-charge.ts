@@ -13,6 +13,7 @@ import { spanOf } from '../ledger/price-book.js';
 import type { EstimateLimits } from '../ledger/pricing.js';
 import { dayOf } from '../ledger/trace.js';
 import type { Clock } from '../runtime/clock.js';
+import { faultPoint } from '../runtime/fault-points.js';
 import { bookChunk } from './chunk-booking.js';
 import {
   type ChunkKnowledge,
@@ -90,7 +91,9 @@ async function bookPlanned(
   transaction: LedgerTransaction,
   { planned, knowledge, cursor, nextOffset }: PlannedChunk,
 ): Promise<ChargedItems> {
+  await faultPoint('charge.decided');
   const refusals = await gate.refusals(planned, knowledge.accounts);
+  await faultPoint('charge.asked');
   const sealedAtMs = clock.nowMs();
   const content = bookChunk({
     source: cursor.source,

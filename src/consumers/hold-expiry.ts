@@ -11,6 +11,7 @@ import { type DueHold, type DueHolds, expireHolds } from '../ledger/expiry.js';
 import type { LedgerStore } from '../ledger/ledger-store.js';
 import type { Clock } from '../runtime/clock.js';
 import { isTollbookError, TollbookError } from '../runtime/errors.js';
+import { faultPoint } from '../runtime/fault-points.js';
 import type { Logger } from '../runtime/logger.js';
 
 /** What the sweep works with; times in milliseconds. */
@@ -74,6 +75,7 @@ export class HoldExpiry {
     let total: HoldSweep = { expired: 0, batches: 0, contended: 0 };
     for (;;) {
       const due = await this.#options.dueHolds.readDue(nowMs, HOLDS_READ_MAX);
+      if (due.length > 0) await faultPoint('expiry.found');
       const before = total;
       for (const portion of portionsOf(due)) {
         if (this.#stopped) return total;
@@ -88,6 +90,7 @@ export class HoldExpiry {
     const { store, clock, logger, wakeProjector } = this.#options;
     try {
       const { expired, tenantIds } = await expireHolds({ store, clock }, source, holds);
+      if (expired > 0) await faultPoint('expiry.booked');
       if (expired > 0) wakeProjector(tenantIds);
       return { expired, batches: expired > 0 ? 1 : 0, contended: 0 };
     } catch (error) {

@@ -46,7 +46,7 @@ interface TenantQuestion {
 /** Asks Redis, as long as it answers in time. */
 export class RedisQuotaGate implements QuotaGate {
   readonly #options: RedisQuotaGateOptions;
-  #pausedUntilMs = 0;
+  #failedAtMs = -Infinity;
   #isAway = false;
 
   constructor(options: RedisQuotaGateOptions) {
@@ -58,7 +58,7 @@ export class RedisQuotaGate implements QuotaGate {
     accounts: ReadonlyMap<string, Account>,
   ): Promise<Map<PlannedEntry, QuotaRefusal>> {
     const questions = questionsOf(planned, accounts);
-    if (questions.length === 0 || this.#options.clock.nowMs() < this.#pausedUntilMs) return new Map();
+    if (questions.length === 0 || this.#isPaused()) return new Map();
     try {
       const refusals = await withDeadline(this.#ask(questions, accounts), this.#options.deadlineMs);
       this.#noteBack();
@@ -110,9 +110,15 @@ export class RedisQuotaGate implements QuotaGate {
     await this.#options.scripts.project(projections);
   }
 
+  /** A clock that has stepped back since the failure ends the pause, instead of making it as long as the step. */
+  #isPaused(): boolean {
+    const sinceMs = this.#options.clock.nowMs() - this.#failedAtMs;
+    return sinceMs >= 0 && sinceMs < PAUSE_AFTER_FAILURE_MS;
+  }
+
   #noteAway(error: unknown): void {
     const { clock, logger } = this.#options;
-    this.#pausedUntilMs = clock.nowMs() + PAUSE_AFTER_FAILURE_MS;
+    this.#failedAtMs = clock.nowMs();
     if (!this.#isAway) logger.warn({ err: error }, 'Redis does not answer: PostgreSQL decides');
     this.#isAway = true;
   }

@@ -9,6 +9,7 @@ import type { Consumer, EachBatchPayload, Kafka } from 'kafkajs';
 import type { StreamSource } from '../ledger/batch.js';
 import type { Clock } from '../runtime/clock.js';
 import { isTollbookError, TollbookError } from '../runtime/errors.js';
+import { faultPoint } from '../runtime/fault-points.js';
 import type { Logger } from '../runtime/logger.js';
 import type { ChargeProtocol, ChunkOutcome } from './charge-protocol.js';
 import { chunksOf, type MessageRange } from './chunks.js';
@@ -19,6 +20,8 @@ import type { StreamPositions } from './stream-positions.js';
 export interface UsageConsumerOptions {
   readonly kafka: Kafka;
   readonly groupId: string;
+  /** After how long without a heartbeat the group goes on without this consumer. */
+  readonly sessionTimeoutMs: number;
   /** Topic name → which event it carries. */
   readonly topics: ReadonlyMap<string, UsageKind>;
   readonly protocol: Pick<ChargeProtocol, 'charge'>;
@@ -35,9 +38,10 @@ export interface UsageConsumerOptions {
   readonly onFatal: (error: TollbookError) => void;
 }
 
-const SESSION_TIMEOUT_MS = 30_000;
 const REBALANCE_TIMEOUT_MS = 60_000;
-const HEARTBEAT_INTERVAL_MS = 3_000;
+const HEARTBEAT_INTERVAL_MAX_MS = 3_000;
+/** How soon partitions that were added to a topic are noticed; by default kafkajs looks every 5 minutes. */
+const METADATA_AGE_MAX_MS = 10_000;
 const FETCH_WAIT_MS = 100;
 /** Moderate, since one fetch waits for all its batches; large enough for a chunk of 2,000 events of 450 bytes. */
 const FETCH_BYTES_PER_PARTITION = 1024 * 1024;
@@ -68,9 +72,10 @@ export class UsageConsumer {
     this.#options = options;
     this.#consumer = options.kafka.consumer({
       groupId: options.groupId,
-      sessionTimeout: SESSION_TIMEOUT_MS,
+      sessionTimeout: options.sessionTimeoutMs,
       rebalanceTimeout: REBALANCE_TIMEOUT_MS,
-      heartbeatInterval: HEARTBEAT_INTERVAL_MS,
+      heartbeatInterval: Math.min(HEARTBEAT_INTERVAL_MAX_MS, options.sessionTimeoutMs / 3),
+      metadataMaxAge: METADATA_AGE_MAX_MS,
       maxWaitTimeInMs: FETCH_WAIT_MS,
       maxBytesPerPartition: FETCH_BYTES_PER_PARTITION,
       allowAutoTopicCreation: false,
@@ -237,6 +242,7 @@ export class UsageConsumer {
     await payload.commitOffsetsIfNecessary({
       topics: [{ topic, partitions: [{ partition, offset: nextOffset.toString() }] }],
     });
+    await faultPoint('charge.hinted');
   }
 
   #stateOf(source: StreamSource): PartitionState {

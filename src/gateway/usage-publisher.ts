@@ -17,6 +17,7 @@ import { joinProblems } from '../contract/dto-report.js';
 import { validateForPublish } from '../contract/event-gate.js';
 import { SCHEMA_VERSION } from '../contract/usage-identity-dto.js';
 import { TollbookError } from '../runtime/errors.js';
+import { faultPoint } from '../runtime/fault-points.js';
 import type { EventTransport } from './event-transport.js';
 import { PublishBuffer } from './publish-buffer.js';
 import type { BufferedEvent } from './publish-buffer.js';
@@ -203,7 +204,9 @@ export class UsagePublisher {
     while (this.#buffer.waiting > 0) {
       const batch = this.#buffer.take(this.#settings.batchEventsMax, BATCH_BYTES_MAX);
       try {
+        await faultPoint('publish.taken');
         await this.#transport.send(batch.map(({ message }) => message));
+        await faultPoint('publish.stored');
         this.#acknowledge(batch);
       } catch (error) {
         this.#fail(batch, error);

@@ -9,6 +9,7 @@ import type { LedgerReader, TraceStep } from '../ledger/ledger-reader.js';
 import { distinctTraces, traceKey } from '../ledger/ledger-store.js';
 import type { DropSpec, InflightItem, QuotaScripts } from '../lua/quota-scripts.js';
 import type { Clock } from '../runtime/clock.js';
+import { faultPoint } from '../runtime/fault-points.js';
 import { dropsOf } from './projection.js';
 import type { Projector } from './projector.js';
 
@@ -53,6 +54,7 @@ export async function sweepInflight(options: InflightSweepOptions): Promise<Infl
       if (known === undefined) drops.set(item.tenantId, [drop]);
       else known.push(drop);
     }
+    await faultPoint('sweep.inflight-found');
     tenants += drops.size;
     await options.projector.drop(drops);
   }

@@ -19,6 +19,7 @@ import type { AccountProgress, LedgerAdvance, LedgerReader, TraceStep } from '..
 import { distinctTraces } from '../ledger/ledger-store.js';
 import type { Phase } from '../ledger/trace.js';
 import type { DropSpec, ProjectReply, QuotaScripts, TenantProjection } from '../lua/quota-scripts.js';
+import { faultPoint } from '../runtime/fault-points.js';
 import type { Logger } from '../runtime/logger.js';
 import type { KnownVersions } from './known-versions.js';
 import { quotaHashOf } from './quota-hash-of.js';
@@ -79,7 +80,9 @@ export async function projectTenants(
   { drops: extraDrops = NOTHING, committed = NOTHING, afresh = false }: ProjectionExtras = {},
 ): Promise<ProjectionResult> {
   const versions = await versionsOf(ports, tenantIds);
+  await faultPoint('projection.versions-read');
   const progress = await progressOf(ports.reader, versions, { committed, afresh });
+  await faultPoint('projection.ledger-read');
   const isStale = ({ account }: AccountProgress): boolean =>
     afresh || versions.get(account.tenantId) !== account.seq || extraDrops.has(account.tenantId);
   const stale = progress.filter(isStale);
@@ -87,6 +90,7 @@ export async function projectTenants(
     ports,
     stale.filter((each) => afresh || needsInFlight(each, versions)),
   );
+  await faultPoint('projection.inflight-read');
   const projections = stale.map(({ account, steps }): TenantProjection => ({
     tenantId: account.tenantId,
     expectedVersion: versions.get(account.tenantId) ?? null,
@@ -97,6 +101,7 @@ export async function projectTenants(
   const ahead = stale.filter((each) => (versions.get(each.account.tenantId) ?? -1) > each.account.seq);
   alarmAhead(ports.logger, ahead, versions);
   const replies = projections.length === 0 ? [] : await ports.scripts.project(projections);
+  await faultPoint('projection.projected');
   remember(ports.known, projections, replies);
   const again = projections.filter((_projection, index) => replies[index]?.kind !== 'projected');
   return {

@@ -5,6 +5,7 @@
  * the tenants stay marked and the run is repeated; the marks are bounded, and beyond the bound a sweep finds the rest.
  */
 import { isTollbookError, TollbookError } from '../runtime/errors.js';
+import { faultPoint } from '../runtime/fault-points.js';
 import type { DropSpec } from '../lua/quota-scripts.js';
 import type { LedgerAdvance } from '../ledger/ledger-reader.js';
 import { CommittedFacts } from './committed-facts.js';
@@ -86,6 +87,7 @@ export class Projector {
       const page = await reader.pageAccounts(after, SWEEP_PAGE);
       const versions = await scripts.versions(page.map(({ tenantId }) => tenantId));
       const stale = page.filter(({ seq }, index) => versions[index] !== seq).map(({ tenantId }) => tenantId);
+      if (stale.length > 0) await faultPoint('sweep.compared');
       found += stale.length;
       this.#known.forget(stale);
       this.mark(stale);

@@ -44,6 +44,12 @@ export class Config {
   @Matches(NAME, { message: 'must be a consumer group name' })
   consumerGroup!: string;
 
+  /** After how long without a heartbeat Kafka gives the partitions of a process to others; Kafka allows no less than 6 s by default. */
+  @IsInt()
+  @Min(6_000)
+  @Max(5 * MINUTE_MS)
+  sessionTimeoutMs!: number;
+
   @MinLength(1)
   @MaxLength(64)
   @Matches(/^[A-Za-z0-9._-]+$/, { message: 'may hold letters, digits, dots, underscores and hyphens' })
@@ -184,6 +190,7 @@ export const SETTINGS: Readonly<Record<keyof Config, Setting>> = {
   topicPending: { env: 'TOLLBOOK_TOPIC_PENDING', fallback: 'usage.pending', kind: 'text' },
   topicCompleted: { env: 'TOLLBOOK_TOPIC_COMPLETED', fallback: 'usage.completed', kind: 'text' },
   consumerGroup: { env: 'TOLLBOOK_CONSUMER_GROUP', fallback: 'tollbook-ledger', kind: 'text' },
+  sessionTimeoutMs: { env: 'TOLLBOOK_SESSION_TIMEOUT_MS', fallback: '30000', kind: 'integer' },
   redisPrefix: { env: 'TOLLBOOK_REDIS_PREFIX', fallback: 'tollbook', kind: 'text' },
   redisCallSpan: { env: 'TOLLBOOK_REDIS_CALL_SPAN', fallback: 'node', kind: 'text' },
   chunkMessagesMax: { env: 'TOLLBOOK_CHUNK_MESSAGES_MAX', fallback: '2000', kind: 'integer' },

@@ -29,6 +29,7 @@ describe('a consumer that looks for its positions', function () {
     const consumer = new UsageConsumer({
       kafka,
       groupId: config.consumerGroup,
+      sessionTimeoutMs: config.sessionTimeoutMs,
       topics: new Map([[config.topicCompleted, 'completed']]),
       protocol: new ChargeProtocol({
         store: new PostgresLedgerStore(world.pool),

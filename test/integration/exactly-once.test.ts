@@ -6,6 +6,7 @@ import { expect } from 'chai';
 import type { ChunkOutcome } from '../../src/consumers/charge-protocol.js';
 import type { SimulationPlan } from '../../src/simulator/plan.js';
 import { planSimulation } from '../../src/simulator/simulate.js';
+import { moveCommittedOffsets } from '../support/committed-offsets.js';
 import { LedgerWorld } from '../support/ledger-world.js';
 import { assertTenantsAsPlanned, sumOf } from '../support/planned-tenants.js';
 import { COMPLETION_COST, completions, send } from '../support/usage-messages.js';
@@ -61,26 +62,6 @@ describe('charging exactly once', function () {
     return sums;
   }
 
-  /** Commits one end of every log for the group, as an operator might; `admin.setOffsets` takes 5 seconds a topic. */
-  async function moveCommittedOffsets(to: 'start' | 'end'): Promise<void> {
-    const consumer = world.kafka.consumer({ groupId: world.config.consumerGroup, maxWaitTimeInMs: 50 });
-    await consumer.connect();
-    await consumer.subscribe({ topics: world.topics });
-    const joined = new Promise((resolve) => consumer.on('consumer.group_join', resolve));
-    await consumer.run({ autoCommit: false, eachBatchAutoResolve: false, eachBatch: () => Promise.resolve() });
-    await joined;
-    for (const topic of world.topics) {
-      const offsets = await world.admin.fetchTopicOffsets(topic);
-      const ends = offsets.map(({ partition, low, high }) => ({
-        topic,
-        partition,
-        offset: to === 'start' ? low : high,
-      }));
-      await consumer.commitOffsets(ends);
-    }
-    await consumer.disconnect();
-  }
-
   /** Runs a group until everything is charged; returns what that added to the ledger. */
   async function chargeRest(consumerGroup: string): Promise<{ entries: number; deadLetters: number }> {
     const before = { entries: await world.count('ledger_entries'), deadLetters: await world.count('dead_letters') };
@@ -133,7 +114,7 @@ describe('charging exactly once', function () {
   });
 
   it('adds nothing but what is new when the group is sent back to offset 0', async () => {
-    await moveCommittedOffsets('start');
+    await moveCommittedOffsets(world, world.config.consumerGroup, 'start');
     await publishMarkers('again');
     expect(await chargeRest(world.config.consumerGroup)).to.deep.equal({ entries: PARTITIONS * 2, deadLetters: 0 });
     await assertAllCharged();
@@ -155,7 +136,7 @@ describe('charging exactly once', function () {
   it('misses nothing when the committed offsets of the group were moved past what it has not read', async () => {
     const plan = await creditedPlan(2, 500);
     await publish(plan);
-    await moveCommittedOffsets('end');
+    await moveCommittedOffsets(world, world.config.consumerGroup, 'end');
     expect(await world.lag()).to.equal(BigInt(plan.expectation.published.total));
     await chargeRest(world.config.consumerGroup);
     await assertAllCharged();

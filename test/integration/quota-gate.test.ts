@@ -99,4 +99,19 @@ describe('the quota gate', () => {
     expect(await charge('asked')).to.deep.equal(['asked']);
     await expectAtRest(world, [tenantId]);
   });
+
+  it('asks Redis again at once when the clock has stepped back since the failure', async () => {
+    const tenantId = await creditedTenant('10');
+    const scripts = new QuotaScripts(slow.redis, { prefix: world.server.prefix });
+    const protocol = world.protocol({ gate: world.gate(scripts) });
+    const stream = world.stream('completed');
+    slow.redis.disconnect();
+    await protocol.charge(stream.chunk([wireCompleted({ tenantId, traceId: 'away' })]));
+    await slow.redis.connect();
+    world.clock.atMs -= 60_000;
+    await protocol.charge(stream.chunk([wireCompleted({ tenantId, traceId: 'asked' })]));
+    expect((await world.inFlight(tenantId)).map(({ traceId }) => traceId)).to.deep.equal(['asked']);
+    world.clock.atMs += 60_000;
+    await expectAtRest(world, [tenantId]);
+  });
 });

@@ -17,8 +17,13 @@ export interface ConsumeChild {
 const running = new Set<ChildProcess>();
 
 /** Starts `tollbook consume` with nothing in its environment but these settings and the PATH. */
-export function startConsume(environment: Environment): ConsumeChild {
-  const child = spawn(process.execPath, [MAIN, 'consume'], {
+export function startConsume(environment: Environment, flags: readonly string[] = []): ConsumeChild {
+  return startNode([MAIN, 'consume', ...flags], environment);
+}
+
+/** Starts Node on a script and its arguments, likewise. */
+export function startNode(args: readonly string[], environment: Environment): ConsumeChild {
+  const child = spawn(process.execPath, args, {
     env: { PATH: process.env['PATH'], ...environment },
     stdio: ['ignore', 'ignore', 'pipe'],
   });

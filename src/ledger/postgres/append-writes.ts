@@ -8,6 +8,7 @@ import { pipeline } from 'node:stream/promises';
 import type pg from 'pg';
 import { from as copyFrom } from 'pg-copy-streams';
 import { TollbookError } from '../../runtime/errors.js';
+import { faultPoint } from '../../runtime/fault-points.js';
 import type { Account } from '../account.js';
 import type { HashedEntry } from '../entry.js';
 import type { LedgerAppend, TraceKey } from '../ledger-store.js';
@@ -20,6 +21,7 @@ import { insertDeadLetters, insertSkipped, insertUnpriced } from './set-aside-wr
 /** Writes a sealed batch in the database transaction of the client. Throws FENCED. */
 export async function writeAppend(client: pg.ClientBase, append: LedgerAppend): Promise<void> {
   await copyEntries(client, append);
+  await faultPoint('ledger.entries-written');
   await updateAccounts(client, append.accounts);
   await openHolds(client, append);
   await closeHolds(client, append.holdsClosed);

@@ -4,6 +4,7 @@
  * Invariants: committed or rolled back, never left open; a connection that broke is not used again.
  */
 import type pg from 'pg';
+import { faultPoint } from '../../runtime/fault-points.js';
 import { translatePostgresError } from '../../runtime/postgres.js';
 
 /**
@@ -23,8 +24,11 @@ export async function inDatabaseTransaction<T>(
   client.on('error', onError);
   try {
     await client.query('BEGIN');
+    await faultPoint('database.begun');
     const result = await work(client);
+    await faultPoint('database.before-commit');
     await client.query(keeps(result) ? 'COMMIT' : 'ROLLBACK');
+    await faultPoint('database.committed');
     return result;
   } catch (error) {
     await client

@@ -6,6 +6,7 @@
  */
 import type pg from 'pg';
 import { invariant } from '../../runtime/errors.js';
+import { faultPoint } from '../../runtime/fault-points.js';
 import type { Account } from '../account.js';
 import type { StreamSource } from '../batch.js';
 import type { RecordedCommand } from '../commands/command-content.js';
@@ -71,6 +72,7 @@ export class PostgresLedgerTransaction implements LedgerTransaction {
       `SELECT ${CURSOR_SELECT} FROM stream_cursors WHERE topic = $1 AND partition = $2 FOR UPDATE`,
       [source.topic, source.partition],
     );
+    await faultPoint('ledger.cursor-locked');
     return rows[0] === undefined ? undefined : cursorOf(rows[0]);
   }
 
@@ -115,6 +117,7 @@ export class PostgresLedgerTransaction implements LedgerTransaction {
       `SELECT ${ACCOUNT_SELECT} FROM accounts a WHERE a.tenant_id = ANY($1) ORDER BY a.tenant_id FOR UPDATE`,
       [arrayLiteral(tenantIds)],
     );
+    await faultPoint('ledger.accounts-locked');
     return new Map(rows.map((row) => [row.tenant_id, accountOf(row)]));
   }
 

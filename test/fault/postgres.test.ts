@@ -1,0 +1,129 @@
+/**
+ * Owns: what PostgreSQL can do to the ledger while it is charged: stop, cut connections, fall back to an older backup, run
+ * out of disk. Each test names its row of docs/failure-windows.md.
+ */
+import { spawnSync } from 'node:child_process';
+import { chownSync, cpSync, mkdtempSync, renameSync, rmSync, statSync } from 'node:fs';
+import path from 'node:path';
+import { expect } from 'chai';
+import {
+  asSuperuser,
+  dataFolderOf,
+  haltServer,
+  isRunning,
+  reviveServer,
+  signalServer,
+  useFaultStack,
+} from '../support/fault-stack.js';
+import { FaultWorld } from '../support/fault-world.js';
+import { waitUntil } from '../support/wait-until.js';
+
+describe('charging while PostgreSQL', function () {
+  this.timeout(180_000);
+  let world: FaultWorld;
+
+  useFaultStack();
+
+  beforeEach(async () => {
+    world = await FaultWorld.create();
+  });
+
+  afterEach(async () => {
+    await reviveServer('postgres');
+    await world.close();
+  });
+
+  function databaseName(): string {
+    return new URL(world.ledger.database.url).pathname.slice(1);
+  }
+
+  it('connection cut, server stopped: immediate stop in mid-transaction, and a restart', async () => {
+    await world.publish(80);
+    const child = world.start({ faults: 'database.before-commit=delay:2000@4' });
+    await world.reached(child, 'database.before-commit');
+    const brokenAtMs = performance.now();
+    signalServer('postgres', 'SIGQUIT');
+    await waitUntil('PostgreSQL is gone', () => !isRunning('postgres'));
+    await reviveServer('postgres');
+    await world.recover('PostgreSQL stopped in mid-transaction', brokenAtMs, [child]);
+  });
+
+  it('connection cut, server stopped: every connection is cut in mid-transaction, three times', async () => {
+    await world.publish(80);
+    const child = world.start({ faults: 'database.before-commit=delay:25' });
+    for (let time = 1; time <= 3; time += 1) {
+      await world.batches(3);
+      await asSuperuser(
+        `SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+         WHERE application_name = 'tollbook-consume' AND datname = '${databaseName()}'`,
+      );
+    }
+    await world.recover('PostgreSQL connections cut', performance.now(), [child]);
+  });
+
+  it('restored from an older backup: consumers re-read from the restored cursors, and hashes ahead of the ledger are corrected', async () => {
+    const plans = [await world.plan(40), await world.plan(40), await world.plan(40)];
+    const [first, second, third] = plans as [(typeof plans)[0], (typeof plans)[0], (typeof plans)[0]];
+    await world.ledger.publish(first);
+    const child = world.start();
+    await charged();
+    const [data, older] = [dataFolderOf('postgres'), `${dataFolderOf('postgres')}-older`];
+    await haltServer('postgres');
+    rmSync(older, { recursive: true, force: true });
+    cpSync(data, older, { recursive: true, preserveTimestamps: true });
+    ownLike(data, older);
+    await reviveServer('postgres');
+    await world.ledger.publish(second);
+    await charged();
+    const entries = await world.ledger.count('ledger_entries');
+    await haltServer('postgres');
+    rmSync(data, { recursive: true });
+    renameSync(older, data);
+    const brokenAtMs = performance.now();
+    await reviveServer('postgres');
+    expect(await world.ledger.count('ledger_entries')).to.be.below(entries);
+    await world.ledger.publish(third);
+    await world.recover('PostgreSQL restored from an older backup', brokenAtMs, [child]);
+    expect(child.log()).to.include('quota hash is ahead of its ledger');
+  });
+
+  it('disk full: charging waits, and goes on by itself once there is room', async function () {
+    const folder = mkdtempSync(path.join(path.dirname(dataFolderOf('postgres')), 'small-disk-'));
+    if (!mount(folder, '400k')) {
+      rmSync(folder, { recursive: true });
+      this.skip(); // a small file system takes the right to mount one
+    }
+    try {
+      ownLike(dataFolderOf('postgres'), folder);
+      await asSuperuser(`CREATE TABLESPACE small_disk LOCATION '${folder}'`);
+      await asSuperuser('ALTER TABLE ledger_entries SET TABLESPACE small_disk', databaseName());
+      await world.publish(1_200, { tenants: 4 });
+      const child = world.start({ settings: { TOLLBOOK_CHUNK_MESSAGES_MAX: '200' } });
+      await waitUntil('the disk is full', () => child.log().includes('No space left on device'), 60_000);
+      const brokenAtMs = performance.now();
+      expect(mount(folder, '64m', 'remount,')).to.equal(true);
+      await world.recover('PostgreSQL out of disk', brokenAtMs, [child]);
+      await asSuperuser('ALTER TABLE ledger_entries SET TABLESPACE pg_default', databaseName());
+      await asSuperuser('DROP TABLESPACE small_disk');
+    } finally {
+      spawnSync('umount', ['-l', folder]);
+      rmSync(folder, { recursive: true, force: true });
+    }
+  });
+
+  async function charged(): Promise<void> {
+    await waitUntil('everything published is charged', async () => (await world.ledger.lag()) === 0n, 60_000);
+  }
+});
+
+function mount(folder: string, size: string, how = ''): boolean {
+  return spawnSync('mount', ['-t', 'tmpfs', '-o', `${how}size=${size}`, 'tmpfs', folder]).status === 0;
+}
+
+/** Gives a folder and all below it the owner and the rights of another. */
+function ownLike(model: string, folder: string): void {
+  const { uid, gid } = statSync(model);
+  chownSync(folder, uid, gid);
+  spawnSync('chown', ['-R', `${uid}:${gid}`, folder]);
+  spawnSync('chmod', ['700', folder]);
+}

@@ -209,6 +209,7 @@ async function startConsumer(
     ]),
     protocol: measured(protocol, metrics),
     positions: new StreamPositions({ admin, cursors: parts.reader, clusterId }),
+    cursors: parts.reader,
     chunkMessagesMax: config.chunkMessagesMax,
     partitionsConcurrent: config.partitionsConcurrent,
     clock: systemClock,

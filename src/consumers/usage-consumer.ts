@@ -12,6 +12,7 @@ import { isTollbookError, TollbookError } from '../runtime/errors.js';
 import { faultPoint } from '../runtime/fault-points.js';
 import type { Logger } from '../runtime/logger.js';
 import type { ChargeProtocol, ChunkOutcome } from './charge-protocol.js';
+import { ChargedPositions, type CursorsReader } from './charged-positions.js';
 import { chunksOf, type MessageRange } from './chunks.js';
 import type { UsageKind } from './intake.js';
 import type { StreamPositions } from './stream-positions.js';
@@ -26,6 +27,7 @@ export interface UsageConsumerOptions {
   readonly topics: ReadonlyMap<string, UsageKind>;
   readonly protocol: Pick<ChargeProtocol, 'charge'>;
   readonly positions: StreamPositions;
+  readonly cursors: CursorsReader;
   readonly chunkMessagesMax: number;
   readonly partitionsConcurrent: number;
   readonly clock: Clock;
@@ -49,6 +51,8 @@ const CHUNK_BYTES_MAX = 8 * 1024 * 1024;
 const OFFSET_HINT_INTERVAL_MS = 1_000;
 const CONFLICT_RETRIES_MAX = 5;
 const PAUSE_AFTER_FAILURE_MS = 500;
+/** How soon an idle partition notices that the database was restored from an older backup. */
+const CURSOR_CHECK_INTERVAL_MS = 10_000;
 
 /** What this process knows about a partition it is assigned. */
 interface PartitionState {
@@ -64,7 +68,9 @@ export class UsageConsumer {
   readonly #options: UsageConsumerOptions;
   readonly #consumer: Consumer;
   readonly #partitions = new Map<string, PartitionState>();
+  readonly #charged = new ChargedPositions();
   readonly #resumeTimers = new Set<NodeJS.Timeout>();
+  #cursorTimer: NodeJS.Timeout | undefined;
   /** While false (before the join, after a stop, from a crash to the restart) kafkajs throws on seek, pause and resume. */
   #isMember = false;
 
@@ -87,6 +93,7 @@ export class UsageConsumer {
     this.#consumer.on('consumer.group_join', ({ payload }) => {
       this.#isMember = true;
       this.#partitions.clear();
+      this.#charged.clear();
       const sources = Object.entries(payload.memberAssignment).flatMap(([topic, partitions]) =>
         partitions.map((partition): StreamSource => ({ topic, partition })),
       );
@@ -105,6 +112,7 @@ export class UsageConsumer {
         }),
       );
     });
+    this.#cursorTimer = setInterval(() => void this.#followRestored(), CURSOR_CHECK_INTERVAL_MS);
     await this.#consumer.connect();
     await this.#consumer.subscribe({ topics: [...this.#options.topics.keys()], fromBeginning: true });
     await this.#consumer.run({
@@ -117,6 +125,7 @@ export class UsageConsumer {
 
   /** Finishes the running chunks, commits them, leaves the group and disconnects. */
   async stop(): Promise<void> {
+    clearInterval(this.#cursorTimer);
     await this.#consumer.stop();
     await this.#consumer.disconnect();
   }
@@ -130,6 +139,18 @@ export class UsageConsumer {
       this.#consumer.seek({ ...source, offset: startOffset.toString() });
     } catch (error) {
       this.#holdBack(source, error);
+    }
+  }
+
+  /** Goes back to the cursors of partitions that the ledger no longer has as far as they were charged. Never rejects. */
+  async #followRestored(): Promise<void> {
+    try {
+      for (const source of await this.#charged.takeRestored(this.#options.cursors)) {
+        this.#options.logger.error(source, 'the cursor went back (was the database restored?): reading from it again');
+        await this.#seekToCursor(source);
+      }
+    } catch (error) {
+      this.#options.logger.debug({ err: error }, 'cursors cannot be read now');
     }
   }
 
@@ -159,6 +180,7 @@ export class UsageConsumer {
       this.#options.onChunk?.(outcome);
       switch (outcome.kind) {
         case 'charged':
+          this.#charged.note(source, range.nextOffset);
           return true;
         case 'alreadyCharged':
           if (outcome.nextOffset === range.nextOffset) return true;

@@ -6,6 +6,7 @@ import { ChargeProtocol } from '../../src/consumers/charge-protocol.js';
 import { type CursorReader, StreamPositions } from '../../src/consumers/stream-positions.js';
 import { UsageConsumer } from '../../src/consumers/usage-consumer.js';
 import { defaultTerms } from '../../src/cli/ledger-process.js';
+import { PostgresLedgerReader } from '../../src/ledger/postgres/postgres-ledger-reader.js';
 import { PostgresLedgerStore } from '../../src/ledger/postgres/postgres-ledger-store.js';
 import { systemClock } from '../../src/runtime/clock.js';
 import { TollbookError } from '../../src/runtime/errors.js';
@@ -43,6 +44,7 @@ describe('a consumer that looks for its positions', function () {
         wakeProjector: () => undefined,
       }),
       positions: new StreamPositions({ admin, cursors, clusterId }),
+      cursors: new PostgresLedgerReader(world.pool),
       chunkMessagesMax: config.chunkMessagesMax,
       partitionsConcurrent: config.partitionsConcurrent,
       clock: systemClock,

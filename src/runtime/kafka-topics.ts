@@ -1,7 +1,8 @@
 /**
  * Owns: creating topics and waiting until they can be used.
  * Why not kafkajs's own `waitForLeaders`: under KRaft a broker may for a moment not know a topic that the controller has
- * just created; kafkajs takes that answer (UNKNOWN_TOPIC_OR_PARTITION) for final and fails.
+ * just created; kafkajs takes that answer (UNKNOWN_TOPIC_OR_PARTITION) for final and fails. And a leader that the metadata
+ * names may not serve its partition yet (NOT_LEADER_FOR_PARTITION): a topic is ready once it tells its offsets.
  */
 import { setTimeout as delay } from 'node:timers/promises';
 import kafkajs from 'kafkajs';
@@ -11,9 +12,13 @@ import { TollbookError } from './errors.js';
 const READY_WAIT_MS = 30_000;
 const READY_POLL_MS = 50;
 /** What a broker says of a topic that is on its way. */
-const NOT_YET: ReadonlySet<string> = new Set(['UNKNOWN_TOPIC_OR_PARTITION', 'LEADER_NOT_AVAILABLE']);
+const NOT_YET: ReadonlySet<string> = new Set([
+  'UNKNOWN_TOPIC_OR_PARTITION',
+  'LEADER_NOT_AVAILABLE',
+  'NOT_LEADER_FOR_PARTITION',
+]);
 
-/** Creates topics and returns once every partition has a leader. Throws KAFKA_UNAVAILABLE, kafkajs's errors. */
+/** Creates topics and returns once every partition is served. Throws KAFKA_UNAVAILABLE, kafkajs's errors. */
 export async function createReadyTopics(admin: Admin, topics: ITopicConfig[]): Promise<void> {
   if (topics.length === 0) return;
   await admin.createTopics({ topics, waitForLeaders: false });
@@ -23,7 +28,7 @@ export async function createReadyTopics(admin: Admin, topics: ITopicConfig[]): P
     if (performance.now() > deadlineMs) {
       throw new TollbookError(
         'KAFKA_UNAVAILABLE',
-        `${names.join(', ')} had no leaders after ${READY_WAIT_MS / 1000} s`,
+        `${names.join(', ')} were not served after ${READY_WAIT_MS / 1000} s`,
       );
     }
     await delay(READY_POLL_MS);
@@ -33,7 +38,10 @@ export async function createReadyTopics(admin: Admin, topics: ITopicConfig[]): P
 async function areReady(admin: Admin, names: string[]): Promise<boolean> {
   try {
     const { topics } = await admin.fetchTopicMetadata({ topics: names });
-    return topics.every(({ partitions }) => partitions.length > 0 && partitions.every(({ leader }) => leader >= 0));
+    if (topics.some(({ partitions }) => partitions.length === 0 || partitions.some(({ leader }) => leader < 0)))
+      return false;
+    await Promise.all(names.map((name) => admin.fetchTopicOffsets(name)));
+    return true;
   } catch (error) {
     if (error instanceof kafkajs.KafkaJSProtocolError && NOT_YET.has(error.type)) return false;
     throw error;

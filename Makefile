@@ -1,7 +1,7 @@
 # The few verbs of this project; each is a thin layer over the scripts of package.json.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test build lint format up down clean
+.PHONY: help demo test bench build lint format up down clean
 
 NODE_MODULES := node_modules/.installed
 BUILD := dist/.built
@@ -18,6 +18,9 @@ test: $(NODE_MODULES) ## lint, type check and run every test on a stack of its o
 	npm run --silent lint
 	@$(MAKE) --no-print-directory $(BUILD)
 	node --enable-source-maps dist/test/run.js $(ARGS)
+
+bench: $(BUILD) ## measure the ledger beside its references, about half an hour (ARGS="--runs 1 --workloads spread")
+	$(CLI) bench $(ARGS)
 
 build: $(BUILD) ## compile to dist/
 

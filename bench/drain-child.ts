@@ -22,6 +22,8 @@ export interface DrainFigures {
   /** CPU time of this process in the same span. */
   readonly cpuMs: number;
   readonly rssPeakBytes: number;
+  /** When the span began, in milliseconds since the Unix epoch; 0 when nothing was fetched. */
+  readonly startedAtMs: number;
 }
 
 const LAG_POLL_MS = 20;
@@ -65,13 +67,14 @@ async function drain(): Promise<DrainFigures> {
     await delay(LAG_POLL_MS);
   }
   await ledger.projector.idle();
-  const elapsedMs = performance.now() - startedMs;
+  const elapsedMs = startedMs === 0 ? 0 : performance.now() - startedMs;
+  const startedAtMs = startedMs === 0 ? 0 : Date.now() - elapsedMs;
   const cpu = process.cpuUsage(cpuAtStart);
   const rssPeakBytes = process.resourceUsage().maxRSS * 1024;
   await ledger.stop();
   await admin.disconnect();
   await pool.end();
-  return { messages, batches, elapsedMs, cpuMs: (cpu.user + cpu.system) / 1000, rssPeakBytes };
+  return { messages, batches, elapsedMs, cpuMs: (cpu.user + cpu.system) / 1000, rssPeakBytes, startedAtMs };
 }
 
 process.stdout.write(`${JSON.stringify(await drain())}\n`);

@@ -5,6 +5,7 @@
 import { createInterface } from 'node:readline';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
+import type { Kafka } from 'kafkajs';
 import pg from 'pg';
 import { from as copyFrom, to as copyTo } from 'pg-copy-streams';
 import type { Config } from '../src/runtime/config.js';
@@ -15,15 +16,17 @@ const CONNECTIONS = 4;
 const CHUNK_ROWS = 4_000;
 
 /** Messages a second that kafkajs fetches and JSON.parse reads, nothing else. */
-export async function consumeRate(config: Readonly<Config>, messages: number): Promise<number> {
+export async function consumeRate(config: Readonly<Config>): Promise<number> {
   const kafka = createKafka({ brokers: config.kafkaBrokers.split(','), clientId: 'tollbook-bench' });
+  const topics = [config.topicPending, config.topicCompleted];
+  const messages = await messagesIn(kafka, topics);
   const consumer = kafka.consumer({
     groupId: `${config.consumerGroup}.reference.${Date.now()}`,
     maxWaitTimeInMs: 100,
     maxBytesPerPartition: FETCH_BYTES,
   });
   await consumer.connect();
-  await consumer.subscribe({ topics: [config.topicPending, config.topicCompleted], fromBeginning: true });
+  await consumer.subscribe({ topics, fromBeginning: true });
   let [seen, startedMs] = [0, 0];
   await new Promise<void>((resolve, reject) => {
     consumer
@@ -46,11 +49,22 @@ export async function consumeRate(config: Readonly<Config>, messages: number): P
   return (messages / elapsedMs) * 1000;
 }
 
+async function messagesIn(kafka: Kafka, topics: readonly string[]): Promise<number> {
+  const admin = kafka.admin();
+  await admin.connect();
+  try {
+    const offsets = await Promise.all(topics.map((topic) => admin.fetchTopicOffsets(topic)));
+    return offsets.flat().reduce((sum, { low, high }) => sum + Number(high) - Number(low), 0);
+  } finally {
+    await admin.disconnect();
+  }
+}
+
 /**
  * Rows a second by COPY in transactions of 4,000 rows on four connections, into an empty table with the columns and
  * indexes of ledger_entries: the append ceiling.
  */
-export async function copyCeiling(config: Readonly<Config>): Promise<{ rows: number; rowsPerSecond: number }> {
+export async function copyCeiling(config: Readonly<Config>): Promise<number> {
   const clients = Array.from(
     { length: CONNECTIONS },
     () => new pg.Client({ connectionString: config.databaseOwnerUrl }),
@@ -58,7 +72,7 @@ export async function copyCeiling(config: Readonly<Config>): Promise<{ rows: num
   await Promise.all(clients.map((client) => client.connect()));
   try {
     const [first] = clients;
-    if (first === undefined) return { rows: 0, rowsPerSecond: 0 };
+    if (first === undefined) return 0;
     await first.query('CREATE TABLE bench_ceiling (LIKE ledger_entries INCLUDING ALL)');
     const chunks = await readChunks(first);
     const rows = chunks.reduce((sum, chunk) => sum + chunk.rows, 0);
@@ -66,7 +80,7 @@ export async function copyCeiling(config: Readonly<Config>): Promise<{ rows: num
     await Promise.all(clients.map((client) => copyAll(client, chunks)));
     const elapsedMs = performance.now() - startedMs;
     await first.query('DROP TABLE bench_ceiling');
-    return { rows, rowsPerSecond: (rows / elapsedMs) * 1000 };
+    return (rows / elapsedMs) * 1000;
   } finally {
     await Promise.all(clients.map((client) => client.end()));
   }

@@ -22,7 +22,7 @@ import { assertPriceBook } from '../ledger/postgres/price-books.js';
 import { QuotaScripts } from '../lua/quota-scripts.js';
 import { sweepInflight } from '../projections/inflight-sweeper.js';
 import { ProjectionWorker } from '../projections/projection-worker.js';
-import { Projector } from '../projections/projector.js';
+import { type ProjectedVersion, Projector } from '../projections/projector.js';
 import { REPAIR_TOPIC } from '../reconciliation/repair/repair-stream.js';
 import { systemClock } from '../runtime/clock.js';
 import type { Config } from '../runtime/config.js';
@@ -54,6 +54,7 @@ export interface LedgerProcessOptions {
   readonly sweepIntervalMs: number;
   readonly onFetch?: () => void;
   readonly onChunk?: (outcome: ChunkOutcome) => void;
+  readonly onProjected?: (versions: readonly ProjectedVersion[]) => void;
   /** Called once when the process cannot go on. */
   readonly onFatal: (error: TollbookError) => void;
 }
@@ -101,7 +102,13 @@ async function assemble(
   });
   const scripts = new QuotaScripts(redis, { prefix: config.redisPrefix, callSpan: config.redisCallSpan });
   const reader = new PostgresLedgerReader(pool);
-  const projector = new Projector({ reader, scripts, logger, onFatal: options.onFatal });
+  const projector = new Projector({
+    reader,
+    scripts,
+    logger,
+    onFatal: options.onFatal,
+    ...(options.onProjected === undefined ? {} : { onProjected: options.onProjected }),
+  });
   if (options.projects) {
     metrics.watchProjections(() => projector.stats());
     const worker = projectionWorker(options, { pool, projector, reader, redis, scripts, metrics });

@@ -14,6 +14,7 @@ import { registerAccountCommands } from './account-commands.js';
 import { registerAccountShowCommands } from './account-show-command.js';
 import { registerAnchorsCommand } from './anchors-command.js';
 import { registerAuditCommand } from './audit-command.js';
+import { registerBenchCommand } from './bench-command.js';
 import { registerConsumeCommand } from './consume-command.js';
 import { registerContractCommand } from './contract-command.js';
 import { registerCursorsCommand } from './cursors-command.js';
@@ -75,6 +76,7 @@ function program(): Command {
   registerContractCommand(tollbook);
   registerDemoCommand(tollbook);
   registerDocsCommand(tollbook);
+  registerBenchCommand(tollbook);
   forEachCommand(tollbook, (command) => command.exitOverride());
   return tollbook;
 }

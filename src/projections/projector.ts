@@ -25,6 +25,14 @@ export interface ProjectorStats {
 export interface ProjectorOptions extends ProjectionPorts {
   /** Called once when an error comes that no retry mends. */
   readonly onFatal: (error: TollbookError) => void;
+  /** Called after every run with the version that the hash of each of its tenants now has; must not throw. */
+  readonly onProjected?: (versions: readonly ProjectedVersion[]) => void;
+}
+
+/** A hash that equals its ledger at a version. */
+export interface ProjectedVersion {
+  readonly tenantId: string;
+  readonly version: number;
 }
 
 /** Tenants in one run: one SQL statement and one pipeline of script calls. */
@@ -152,6 +160,7 @@ export class Projector {
         this.#projected += result.projected;
         this.#ahead += result.ahead.length;
         for (const tenantId of result.again) this.#marked.add(tenantId);
+        this.#tellProjected(tenantIds);
       } else if (this.#needsSweep) {
         this.#needsSweep = false;
         void this.sweep().catch(() => void (this.#needsSweep = true));
@@ -164,6 +173,17 @@ export class Projector {
       this.#noteFailure(error);
       return RETRY_AFTER_MS;
     }
+  }
+
+  #tellProjected(tenantIds: readonly string[]): void {
+    const { onProjected } = this.#options;
+    if (onProjected === undefined) return;
+    onProjected(
+      tenantIds.flatMap((tenantId) => {
+        const version = this.#known.get(tenantId);
+        return version === undefined ? [] : [{ tenantId, version }];
+      }),
+    );
   }
 
   /** Under load, rests twice as long as it worked: marks of several chunks then cost one projection a tenant. */

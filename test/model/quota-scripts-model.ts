@@ -7,7 +7,13 @@
 import { isAmountInRange } from '../../src/ledger/money.js';
 import { type QuotaDelta, type QuotaPosition, monthOf, refusalOf } from '../../src/ledger/quota-rule.js';
 import type { Phase } from '../../src/ledger/trace.js';
-import { type InflightItem, QUOTA_FIELDS, type QuotaHash, encodeQuotaHash, itemField } from '../../src/lua/quota-codec.js';
+import {
+  type InflightItem,
+  QUOTA_FIELDS,
+  type QuotaHash,
+  encodeQuotaHash,
+  itemField,
+} from '../../src/lua/quota-codec.js';
 import { quotaKeys } from '../../src/lua/quota-keys.js';
 import type {
   DropSpec,

@@ -111,7 +111,8 @@ function restProblemOf({ ledger, redis, plan, booked }: SimulatedWorld, tenantId
   if (redis.hashOf(tenantId)?.version !== account.seq) return `the hash is not at seq ${account.seq}`;
   if (redis.itemsOf(tenantId).length > 0) return 'something is still in flight';
   if (account.heldNano !== 0n || ledger.rows.holds.size > 0) return 'something is still held';
-  if (entries.some(({ seq }, index) => seq !== index + 1) || entries.length !== account.seq) return 'a gap in its entries';
+  if (entries.some(({ seq }, index) => seq !== index + 1) || entries.length !== account.seq)
+    return 'a gap in its entries';
   if (sumOf(entries.map(balanceEffect)) !== account.balanceNano) return 'the balance is not the sum of its entries';
   const traces = plan.traces.filter((trace) => trace.tenantId === tenantId);
   const ended = traces.find((trace) => !endOf(trace).test(statusesOf(entries, trace)));

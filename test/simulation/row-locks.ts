@@ -61,7 +61,7 @@ export class RowLocks {
 
   #closesCircle(holder: LockHolder, row: string): boolean {
     const passed = new Set<string>();
-    for (let wanted: string | undefined = row; wanted !== undefined && !passed.has(wanted); ) {
+    for (let wanted: string | undefined = row; wanted !== undefined && !passed.has(wanted);) {
       passed.add(wanted);
       const held: LockHolder | undefined = this.#holders.get(wanted);
       if (held === undefined) return false;

@@ -67,7 +67,9 @@ export class SimulatedLedgerReader implements LedgerReader, DueHolds {
     const isIn = (offset: bigint): boolean =>
       batches.some(({ firstOffset, nextOffset }) => offset >= firstOffset && offset < nextOffset);
     const entries = [...this.#rows.entries.values()].flat();
-    const sealed = entries.filter((entry) => sourceKey(entry.source) === sourceKey(source) && isIn(entry.source.kafkaOffset));
+    const sealed = entries.filter(
+      (entry) => sourceKey(entry.source) === sourceKey(source) && isIn(entry.source.kafkaOffset),
+    );
     return [...new Set(sealed.map(({ tenantId }) => tenantId))];
   }
 

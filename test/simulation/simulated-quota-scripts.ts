@@ -119,4 +119,3 @@ export class SimulatedQuotaScripts implements ScriptsPort {
       ? { ...projection, expectedVersion: this.#model.version(projection.tenantId) }
       : projection;
 }
-

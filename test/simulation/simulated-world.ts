@@ -106,7 +106,7 @@ export class SimulatedWorld {
   /** An operator, or a program: sends every command until it is answered. */
   async command(): Promise<void> {
     for (const command of this.plan.commands) {
-      for (let isAnswered = false; !isAnswered; ) {
+      for (let isAnswered = false; !isAnswered;) {
         await this.scheduler.step();
         isAnswered = await this.#retriable(() => this.#send(command));
       }

@@ -17,7 +17,7 @@ import type { LedgerReader } from '../../src/ledger/ledger-reader.js';
 import type { Cursor, LedgerStore, LedgerTransaction } from '../../src/ledger/ledger-store.js';
 import { traceKey } from '../../src/ledger/ledger-store.js';
 import { parseAmount, ZERO } from '../../src/ledger/money.js';
-import { isTollbookError } from '../../src/runtime/errors.js';
+import { isTollbookError, TollbookError } from '../../src/runtime/errors.js';
 import { NOON, wireCompleted, type WireEvent, wirePending } from '../support/wire-usage.js';
 
 /** A ledger under the contract. */
@@ -66,9 +66,9 @@ export function ledgerContract(open: () => Promise<ContractLedger>): void {
     const { tenantId, source } = fresh();
     const failed = run(async (transaction) => {
       await openAccount(transaction, source, tenantId);
-      throw new RangeError('after the last write');
+      throw new TollbookError('REDIS_UNAVAILABLE', 'after the last write');
     });
-    expect(await failed.catch((error: unknown) => error)).to.be.instanceOf(RangeError);
+    expect(await codeOf(failed)).to.equal('REDIS_UNAVAILABLE');
     const { account, cursor } = await read(tenantId, source);
     expect([account, cursor]).to.deep.equal([undefined, undefined]);
   });

@@ -34,19 +34,35 @@ export function problemNow(world: SimulatedWorld): string | undefined {
   return undefined;
 }
 
-const looked = new WeakMap<SimulatedWorld, number>();
+interface LastLook {
+  readonly revision: number;
+  /** Of each hash, by tenant and by how often Redis has lost everything. */
+  readonly versions: Map<string, number>;
+}
+
+const lastLooks = new WeakMap<SimulatedWorld, LastLook>();
 
 /** Tells whether a commit or a call of Redis came since the last look: half of the time of a schedule would be looking. */
 function hasChanged(world: SimulatedWorld): boolean {
   const revision = world.ledger.rows.batches.length + world.redis.revision;
-  const before = looked.get(world);
-  looked.set(world, revision);
-  return revision !== before;
+  const before = lastLooks.get(world);
+  lastLooks.set(world, { revision, versions: before?.versions ?? new Map<string, number>() });
+  return revision !== before?.revision;
+}
+
+/** Tells whether a hash stands at an older version than it stood at, though Redis has lost nothing since. */
+function wentBack(world: SimulatedWorld, tenantId: string, { version }: QuotaHash): boolean {
+  const versions = lastLooks.get(world)?.versions;
+  const life = `${tenantId} ${world.redis.losses}`;
+  const before = versions?.get(life) ?? 0;
+  versions?.set(life, version);
+  return version < before;
 }
 
 function problemOf(world: SimulatedWorld, tenantId: string): string | undefined {
   const hash = world.redis.hashOf(tenantId);
   if (hash === undefined) return undefined;
+  if (wentBack(world, tenantId, hash)) return `the hash went back to version ${hash.version}`;
   if (!isLedgerAt(world, tenantId, hash)) return `the hash is not the ledger at its version ${hash.version}`;
   if (!isCountedOnce(world, tenantId)) return 'an item in flight is no step of its trace: it was counted twice';
   if (world.isRedisFaithful && isDebitMissing(world, tenantId, hash)) {

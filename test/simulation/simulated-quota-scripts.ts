@@ -31,6 +31,7 @@ export class SimulatedQuotaScripts implements ScriptsPort {
   readonly #options: SimulatedRedisOptions;
   #model = new QuotaScriptsModel();
   #revision = 0;
+  #losses = 0;
 
   constructor(options: SimulatedRedisOptions) {
     this.#options = options;
@@ -46,9 +47,15 @@ export class SimulatedQuotaScripts implements ScriptsPort {
     return this.#revision;
   }
 
+  /** How often everything was lost. */
+  get losses(): number {
+    return this.#losses;
+  }
+
   /** Forgets everything, as FLUSHALL or a restart without persistence does. */
   loseAll(): void {
     this.#revision += 1;
+    this.#losses += 1;
     this.#model = new QuotaScriptsModel();
   }
 

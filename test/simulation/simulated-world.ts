@@ -140,13 +140,10 @@ export class SimulatedWorld {
   /** What the workers of a quiet system come to: everything projected, expired and swept. */
   async workRest(): Promise<void> {
     const projector = this.#projector();
-    await this.#round(projector, 1);
-    for (const ttlMs of [HOLD_TTL_MS, INFLIGHT_TTL_MS.faithful]) {
-      this.scheduler.passTime(ttlMs + 1);
-      for (const round of [1, 0, 2, 0]) {
-        await this.#round(projector, round);
-        await projector.idle();
-      }
+    this.scheduler.passTime(INFLIGHT_TTL_MS.faithful + 1);
+    for (const round of [1, 0, 2, 0]) {
+      await this.#round(projector, round);
+      await projector.idle();
     }
   }
 
@@ -167,7 +164,10 @@ export class SimulatedWorld {
   async #chargeFrom(protocol: ChargeProtocol, log: Log, from: number): Promise<void> {
     let [position, chunks] = [from, 1 + this.#random.below(3)];
     for (; chunks > 0; chunks -= 1) {
-      const messages = this.plan.logs[log].slice(position, position + 1 + this.#random.below(5));
+      const messages = this.plan.logs[log].slice(
+        position,
+        position + (this.isEnding ? Infinity : 1 + this.#random.below(5)),
+      );
       if (messages.length === 0) return;
       const nextOffset = BigInt(position + messages.length);
       const outcome = await protocol.charge({ source: sourceOf(log), kind: log, messages, nextOffset });

@@ -25,7 +25,7 @@ describe('the protocol in simulated schedules', function () {
   });
 
   it('runs the same schedule again for the same seed', async () => {
-    const removed = 'version compare';
+    const removed = 'overlay idempotency';
     const found = await firstProblem(seed, SCHEDULES_WITHOUT_SAFETY_MAX, removed);
     const at = Number(/^FC_SEED=(\d+)/.exec(found ?? '')?.[1]);
     expect(await firstProblem(at, 1, removed)).to.equal(found);

@@ -12,7 +12,7 @@ import { HOLD_TTL_MS, SimulatedWorld } from './simulated-world.js';
 import type { SimulatedProcess } from './step-scheduler.js';
 
 /** Steps in which anything may go wrong. */
-const STORMY_STEPS = 160;
+const STORMY_STEPS = 140;
 /** Steps in which everything must have come to rest: some ten times what it takes. */
 const QUIET_STEPS_MAX = 20_000;
 /** A process is interfered with at one step in so many. */

@@ -162,7 +162,7 @@ function independentBalance(
   return sumOf([...used, ...given]);
 }
 
-/** Every source has one chain of batches: no fork, no gap, no position sealed twice. */
+/** Every source has one chain of batches: no fork, no gap, no position sealed twice or counted twice. */
 function chainProblem({ ledger }: SimulatedWorld): string | undefined {
   const heads = new Map<string, { batchNo: number; nextOffset: bigint; hash: Buffer }>();
   for (const batch of ledger.rows.batches) {
@@ -170,6 +170,9 @@ function chainProblem({ ledger }: SimulatedWorld): string | undefined {
     const head = heads.get(key) ?? { batchNo: 0, nextOffset: 0n, hash: CHAIN_GENESIS };
     const follows = batch.batchNo === head.batchNo + 1 && batch.firstOffset === head.nextOffset;
     if (!follows || !batch.prevHash.equals(head.hash)) return `${key}: batch ${batch.batchNo} forks the chain`;
+    const counted = Object.values(batch.counts).reduce((sum, count) => sum + count, -batch.counts.openings);
+    const positions = Number(batch.nextOffset - batch.firstOffset);
+    if (counted !== positions) return `${key}: batch ${batch.batchNo} counts ${counted} of ${positions} positions`;
     heads.set(key, batch);
   }
   return undefined;

@@ -4,8 +4,7 @@
  * Does not own: the rows and their keys (ledger-rows.ts), reading outside of transactions (simulated-ledger-reader.ts).
  * Invariants: what is written is seen by nobody before the commit; a process that dies leaves nothing and holds no lock.
  */
-import type { Account } from '../../src/ledger/account.js';
-import { emptyAccount } from '../../src/ledger/account.js';
+import { type Account, emptyAccount } from '../../src/ledger/account.js';
 import type { StreamSource } from '../../src/ledger/batch.js';
 import type { RecordedCommand } from '../../src/ledger/commands/command-content.js';
 import type { LedgerEntry } from '../../src/ledger/entry.js';
@@ -20,12 +19,11 @@ import type { Removal } from './removals.js';
 import { type LockHolder, RowLocks } from './row-locks.js';
 import type { SimulatedProcess, StepScheduler } from './step-scheduler.js';
 
-/** How the simulated database behaves. */
+/** How the simulated database behaves, and which safety it does without. */
 export interface SimulatedLedgerOptions {
   readonly scheduler: StepScheduler;
   /** Tells whether the answer of the commit now made is lost: it is committed, and the writer does not know. */
   readonly losesAnswer: () => boolean;
-  /** The safety that is taken away, if any. */
   readonly removed: Removal | undefined;
 }
 
@@ -137,12 +135,11 @@ class SimulatedTransaction implements port.LedgerTransaction, LockHolder {
       const row = accountRow(opening.tenantId);
       await this.#ledger.locks.lock(this, row);
       if (this.#account(opening.tenantId) !== undefined) {
-        // ON CONFLICT DO NOTHING waits for whoever inserts the same row, and locks nothing.
-        this.#ledger.locks.unlock(row);
-        continue;
+        this.#ledger.locks.unlock(row); // ON CONFLICT DO NOTHING waits for who inserts the row, and locks nothing
+      } else {
+        this.#writes.accounts.set(opening.tenantId, emptyAccount(opening, opening.terms));
+        opened.add(opening.tenantId);
       }
-      this.#writes.accounts.set(opening.tenantId, emptyAccount(opening, opening.terms));
-      opened.add(opening.tenantId);
     }
     return opened;
   }
@@ -171,18 +168,16 @@ class SimulatedTransaction implements port.LedgerTransaction, LockHolder {
   }
 
   /** No simulated event lacks its price. */
-  async readUnpriced(): Promise<ReadonlySet<string>> {
-    await this.#statement();
-    return new Set();
+  readUnpriced(): Promise<ReadonlySet<string>> {
+    return this.#statement().then(() => new Set());
   }
 
   readParked(): Promise<undefined> {
     return this.#statement();
   }
 
-  async readPricedVersions(): Promise<[]> {
-    await this.#statement();
-    return [];
+  readPricedVersions(): Promise<[]> {
+    return this.#statement().then(() => []);
   }
 
   async readCommand(key: port.CommandKey): Promise<RecordedCommand | undefined> {

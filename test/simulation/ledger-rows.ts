@@ -8,7 +8,7 @@ import type { Account } from '../../src/ledger/account.js';
 import type { SealedBatch, StreamSource } from '../../src/ledger/batch.js';
 import type { CommandRecord } from '../../src/ledger/commands/command-content.js';
 import type { LedgerEntry } from '../../src/ledger/entry.js';
-import type { Cursor, LedgerAppend, OpenHold, TraceKey } from '../../src/ledger/ledger-store.js';
+import type { Cursor, EntryKey, LedgerAppend, OpenHold, TraceKey } from '../../src/ledger/ledger-store.js';
 import { traceKey } from '../../src/ledger/ledger-store.js';
 import { TollbookError } from '../../src/runtime/errors.js';
 
@@ -37,6 +37,10 @@ export class LedgerRows {
 
   entriesOf(tenantId: string): readonly LedgerEntry[] {
     return this.entries.get(tenantId) ?? [];
+  }
+
+  entry({ tenantId, seq }: EntryKey): LedgerEntry | undefined {
+    return this.entriesOf(tenantId).find((entry) => entry.seq === seq);
   }
 
   entriesOfTrace({ tenantId, traceId }: TraceKey): LedgerEntry[] {

@@ -170,7 +170,10 @@ function chainProblem({ ledger }: SimulatedWorld): string | undefined {
     const head = heads.get(key) ?? { batchNo: 0, nextOffset: 0n, hash: CHAIN_GENESIS };
     const follows = batch.batchNo === head.batchNo + 1 && batch.firstOffset === head.nextOffset;
     if (!follows || !batch.prevHash.equals(head.hash)) return `${key}: batch ${batch.batchNo} forks the chain`;
-    const counted = Object.values(batch.counts).reduce((sum, count) => sum + count, -batch.counts.openings);
+    const counted = Object.values<number>({ ...batch.counts }).reduce(
+      (sum, count) => sum + count,
+      -batch.counts.openings,
+    );
     const positions = Number(batch.nextOffset - batch.firstOffset);
     if (counted !== positions) return `${key}: batch ${batch.batchNo} counts ${counted} of ${positions} positions`;
     heads.set(key, batch);

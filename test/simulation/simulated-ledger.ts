@@ -184,14 +184,14 @@ class SimulatedTransaction implements port.LedgerTransaction, LockHolder {
     await this.#statement();
     const record = this.#ledger.rows.commands.get(commandKey(key));
     if (record === undefined) return undefined;
-    const entry = this.#entry({ tenantId: key.tenantId, seq: record.seq });
+    const entry = this.#ledger.rows.entry({ tenantId: key.tenantId, seq: record.seq });
     invariant(entry !== undefined, 'every command has its entry');
     return { ...record, entry };
   }
 
   async readEntry(key: port.EntryKey): Promise<LedgerEntry | undefined> {
     await this.#statement();
-    return this.#entry(key);
+    return this.#ledger.rows.entry(key);
   }
 
   async readTraceEntries(trace: port.TraceKey): Promise<LedgerEntry[]> {
@@ -230,10 +230,6 @@ class SimulatedTransaction implements port.LedgerTransaction, LockHolder {
 
   #account(tenantId: string): Account | undefined {
     return this.#ledger.rows.accounts.get(tenantId) ?? this.#writes.accounts.get(tenantId);
-  }
-
-  #entry({ tenantId, seq }: port.EntryKey): LedgerEntry | undefined {
-    return this.#ledger.rows.entriesOf(tenantId).find((entry) => entry.seq === seq);
   }
 
   #inLockOrder<T>(rows: readonly T[], keyOf: (row: T) => string): readonly T[] {

@@ -6,7 +6,14 @@
  */
 import { isAmountInRange } from '../../src/ledger/money.js';
 import { type QuotaDelta, type QuotaPosition, monthOf, refusalOf } from '../../src/ledger/quota-rule.js';
-import { QUOTA_FIELDS, type QuotaHash, encodeQuotaHash, itemField } from '../../src/lua/quota-codec.js';
+import type { Phase } from '../../src/ledger/trace.js';
+import {
+  type InflightItem,
+  QUOTA_FIELDS,
+  type QuotaHash,
+  encodeQuotaHash,
+  itemField,
+} from '../../src/lua/quota-codec.js';
 import { quotaKeys } from '../../src/lua/quota-keys.js';
 import type {
   DropSpec,
@@ -21,7 +28,7 @@ import type {
 
 interface ModelItem {
   readonly availableNano: bigint;
-  readonly requests: number;
+  readonly requests: -1 | 0 | 1;
   readonly day: string;
   readonly createdAtMs: number;
 }
@@ -39,6 +46,24 @@ export class QuotaScriptsModel {
   /** The version of a tenant's quota hash; null when it is missing. */
   version(tenantId: string): number | null {
     return this.#hashes.get(tenantId)?.version ?? null;
+  }
+
+  /** A tenant's quota hash; undefined when it is missing. */
+  hash(tenantId: string): QuotaHash | undefined {
+    return this.#hashes.get(tenantId);
+  }
+
+  /** A tenant's items in flight. */
+  items(tenantId: string): InflightItem[] {
+    return [...(this.#items.get(tenantId) ?? [])].map(([field, item]) => {
+      const phaseAt = field.lastIndexOf(':');
+      return { ...item, traceId: field.slice(0, phaseAt), phase: field.slice(phaseAt + 1) as Phase };
+    });
+  }
+
+  /** The tenants with something in flight. */
+  tenantsInFlight(): string[] {
+    return [...this.#items].flatMap(([tenantId, items]) => (items.size > 0 ? [tenantId] : []));
   }
 
   /** quota-deduct.lua. */

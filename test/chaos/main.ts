@@ -47,9 +47,9 @@ async function soak(flags: ChaosFlags): Promise<void> {
 }
 
 async function giveUp(): Promise<void> {
-  tell('interrupted: ending the consumers and the servers');
-  killConsumers();
+  tell('interrupted: ending the servers and the consumers');
   await stackDown({ dir: STACK_DIR, report: tell, purge: true });
+  killConsumers(); // at the very end, since whoever is killed before is started again
   process.exit(INTERRUPTED);
 }
 

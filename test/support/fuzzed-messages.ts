@@ -26,7 +26,10 @@ export interface FuzzOptions {
 /** The tenants of plausible events; the first half is to have credit. */
 export const FUZZED_TENANTS = Array.from({ length: 20 }, (_, index) => `fuzzed-${index}`);
 
+/** Few enough that most traces have several events in a part. */
 const TRACES_PER_PART = 400;
+/** Every tenth message repeats the one before it. */
+const REPEAT_EVERY = 10;
 
 const kinds = fc.constantFrom<UsageKind>('pending', 'completed');
 const tokens = fc.oneof(fc.integer({ min: 0, max: 5_000 }), fc.constantFrom(0, 1, 1e12));
@@ -44,7 +47,6 @@ const fields = fc.constantFrom(
 
 function plausible(part: number, kind: UsageKind): fc.Arbitrary<WireEvent> {
   const choices = fc.record({
-    tenant: fc.constantFrom(...FUZZED_TENANTS),
     trace: fc.integer({ min: 0, max: TRACES_PER_PART - 1 }),
     stream: fc.boolean(),
     input: tokens,
@@ -52,10 +54,14 @@ function plausible(part: number, kind: UsageKind): fc.Arbitrary<WireEvent> {
     outcome: fc.constantFrom('succeeded', 'succeeded', 'succeeded', 'failed', 'cancelled'),
     skip: fc.integer({ min: 0, max: 30 }),
   });
-  return choices.map(({ tenant, trace, stream, input, price, outcome, skip }) => {
+  return choices.map(({ trace, stream, input, price, outcome, skip }) => {
     const pricing = { input_per_1k: price, output_per_1k: '0.015', currency: 'USD' };
-    const shared = { stream, ...(skip === 0 ? { tenant_id: undefined } : {}), ...(skip === 1 ? {} : { pricing }) };
-    const [tenantId, traceId] = [tenant, `fuzzed-${part}-${trace}`];
+    const shared = {
+      stream,
+      ...(skip === 0 ? { tenant_id: undefined } : {}),
+      pricing: skip === 1 ? undefined : pricing,
+    };
+    const [tenantId, traceId] = [FUZZED_TENANTS[trace % FUZZED_TENANTS.length] ?? '', `fuzzed-${part}-${trace}`];
     if (kind === 'pending') return pending(tenantId, traceId, { ...shared, estimate: { input_tokens: input } });
     return completion(tenantId, traceId, { ...shared, outcome, usage: { input_tokens: input, output_tokens: 20 } });
   });
@@ -143,7 +149,10 @@ export function fuzzedMessages({ seed, part, count }: FuzzOptions): FuzzedMessag
       message: { ...message, ...(drawn === undefined ? {} : { headers: drawn }) },
     })),
   );
-  return fc.sample(messages, { seed: seed + part, numRuns: count });
+  const made = fc.sample(messages, { seed: seed + part, numRuns: count });
+  return made.map((message, index) =>
+    index % REPEAT_EVERY < REPEAT_EVERY - 1 ? message : (made[index - 1] ?? message),
+  );
 }
 
 /** JSON as it would be sent; a lone surrogate becomes what UTF-8 makes of it. */

@@ -91,6 +91,7 @@ class ChaosRun {
     const plan = planFaults({ seed, durationMs, consumers });
     const publishing = publisher.run().catch((error: unknown) => this.#problems.push(`publishing: ${String(error)}`));
     const ended = publishing.then(() => performance.now() - loadedAtMs);
+    await this.world.batches(consumers * 2); // until they have started, a fault would only measure their start
     await this.#suffer(plan, publisher, watch);
     const loadMs = await ended;
     await this.#comeToRest(watch);

@@ -81,6 +81,7 @@ export function chaosText(report: ChaosReport): string {
   return [
     `seed ${report.seed}: ${load}, ${report.consumers} consumers`,
     table.toString(),
+    'a recovery ends when every partition is charged and projected again, through whatever breaks meanwhile',
     ...listed('a fault could not be done', report.missed),
     ...listed('a consumer ended by itself and was started again', report.endedAlone),
     ...listed('problem', report.problems),

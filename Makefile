@@ -1,7 +1,7 @@
 # The few verbs of this project; each is a thin layer over the scripts of package.json.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test bench build lint format up down clean
+.PHONY: help demo test bench chaos fuzz build lint format up down clean
 
 NODE_MODULES := node_modules/.installed
 BUILD := dist/.built
@@ -22,6 +22,12 @@ test: $(NODE_MODULES) ## lint, type check and run every test on a stack of its o
 bench: $(BUILD) ## measure the ledger beside its references, about half an hour (ARGS="--runs 1 --workloads spread")
 	$(CLI) bench $(ARGS)
 
+chaos: $(BUILD) ## charge under load while everything breaks at random, then prove the ledger (ARGS="--minutes 10 --seed 1")
+	node --enable-source-maps dist/test/chaos/main.js $(ARGS)
+
+fuzz: $(BUILD) ## charge a million arbitrary messages and account for every one (MESSAGES=1000000; FC_SEED=1 replays)
+	TOLLBOOK_FUZZ_MESSAGES=$(or $(MESSAGES),1000000) node --enable-source-maps dist/test/run.js --suite integration --grep 'a flood of arbitrary messages'
+
 build: $(BUILD) ## compile to dist/
 
 lint: $(NODE_MODULES) ## ESLint and Prettier, without changing anything
@@ -37,7 +43,7 @@ down: $(BUILD) ## stop them; their data stays
 	$(CLI) stack down
 
 clean: ## stop the local stacks and remove what was built and stored
-	@for dir in .tollbook/stack .tollbook/test-stack .tollbook/stack-under-test; do \
+	@for dir in .tollbook/stack .tollbook/test-stack .tollbook/stack-under-test .tollbook/chaos-stack; do \
 	  if [ -f "$$dir/state.json" ]; then \
 	    if [ -f dist/src/cli/main.js ]; then $(CLI) stack down --purge --dir "$$dir"; \
 	    else echo "a stack may be running from $$dir: run 'make down' first" >&2; exit 1; fi; \

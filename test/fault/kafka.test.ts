@@ -9,6 +9,7 @@ import { uniqueTopic } from '../integration/kafka-topics.js';
 import { moveCommittedOffsets } from '../support/committed-offsets.js';
 import { killServer, reviveServer, signalServer, useFaultStack } from '../support/fault-stack.js';
 import { FaultWorld } from '../support/fault-world.js';
+import { joinAndLeave } from '../support/passing-member.js';
 import { runTollbook } from '../support/tollbook-cli.js';
 import { COMPLETION_COST, completions, send } from '../support/usage-messages.js';
 import { waitUntil } from '../support/wait-until.js';
@@ -71,7 +72,7 @@ describe('charging while Kafka', function () {
     const child = world.start({ group, faults: SLOWLY });
     const publishing = world.publish(300, { ratePerSecond: 100 });
     await world.batches(2);
-    for (let time = 1; time <= 6; time += 1) await joinAndLeave(group);
+    for (let time = 1; time <= 6; time += 1) await joinAndLeave(world.ledger, group);
     await publishing;
     await world.recover('a storm of rebalances', performance.now(), [child]);
   });
@@ -127,17 +128,6 @@ describe('charging while Kafka', function () {
   async function endOf(topic: string): Promise<bigint> {
     const offsets = await world.ledger.admin.fetchTopicOffsets(topic);
     return BigInt(offsets.find(({ partition }) => partition === 0)!.high);
-  }
-
-  /** A member that takes its share of the partitions, reads nothing of it, and leaves. */
-  async function joinAndLeave(groupId: string): Promise<void> {
-    const member = world.ledger.kafka.consumer({ groupId, sessionTimeout: SESSION_MS });
-    await member.connect();
-    await member.subscribe({ topics: world.ledger.topics });
-    const joined = new Promise((resolve) => member.on('consumer.group_join', resolve));
-    await member.run({ autoCommit: false, eachBatchAutoResolve: false, eachBatch: () => Promise.resolve() });
-    await joined;
-    await member.disconnect();
   }
 });
 

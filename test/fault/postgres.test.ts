@@ -8,6 +8,7 @@ import path from 'node:path';
 import { expect } from 'chai';
 import {
   asSuperuser,
+  cutConnections,
   dataFolderOf,
   haltServer,
   isRunning,
@@ -53,10 +54,7 @@ describe('charging while PostgreSQL', function () {
     const child = world.start({ faults: 'database.before-commit=delay:25' });
     for (let time = 1; time <= 3; time += 1) {
       await world.batches(3);
-      await asSuperuser(
-        `SELECT pg_terminate_backend(pid) FROM pg_stat_activity
-         WHERE application_name = 'tollbook-consume' AND datname = '${databaseName()}'`,
-      );
+      await cutConnections(world.ledger.database.url);
     }
     await world.recover('PostgreSQL connections cut', performance.now(), [child]);
   });

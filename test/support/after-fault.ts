@@ -65,6 +65,16 @@ export async function expectExact(
      GROUP BY tenant_id, trace_id HAVING count(*) > 1`,
   );
   expect(twice, 'traces charged twice').to.deep.equal([]);
+  await expectAccounted(world);
+  const open = await world.rows(
+    `SELECT application_name, state, query FROM pg_stat_activity
+     WHERE datname = current_database() AND state LIKE 'idle in transaction%'`,
+  );
+  expect(open, 'database transactions left open').to.deep.equal([]);
+}
+
+/** Fails unless the counts of the sealed batches add up to the offsets of every partition. */
+export async function expectAccounted(world: LedgerWorld): Promise<void> {
   const unaccounted = await world.rows(
     `SELECT c.topic, c.partition FROM stream_cursors c JOIN ledger_batches b USING (topic, partition)
      WHERE c.topic = ANY($1) GROUP BY c.topic, c.partition, c.next_offset
@@ -75,11 +85,6 @@ export async function expectExact(
     [world.topics],
   );
   expect(unaccounted, 'partitions with messages that no batch accounts for').to.deep.equal([]);
-  const open = await world.rows(
-    `SELECT application_name, state, query FROM pg_stat_activity
-     WHERE datname = current_database() AND state LIKE 'idle in transaction%'`,
-  );
-  expect(open, 'database transactions left open').to.deep.equal([]);
 }
 
 /** Stops a process; fails when it takes long or ends badly. */
@@ -111,15 +116,16 @@ async function settled(what: string, survivors: readonly Survivor[], holds: () =
   });
 }
 
-/** kafkajs and pg throw errors of their own while their server is away. */
-function isPassing(error: unknown): boolean {
+/** Whether an error only says that a server is away; kafkajs and pg then throw errors of their own. */
+export function isPassing(error: unknown): boolean {
   if (isTollbookError(error)) return error.disposition === 'retry';
   return error instanceof Error && (error.name.startsWith('KafkaJS') || 'code' in error);
 }
 
-after('tells how long each recovery took', () => {
+/** Tells how long each recovery took since it was last asked. */
+export function tellRecoveries(): void {
   if (recoveries.length === 0) return;
   const table = plainTable(['fault', 'recovered after'], ['left', 'right']);
-  for (const { name, ms } of recoveries) table.push([name, `${(ms / 1000).toFixed(1)} s`]);
+  for (const { name, ms } of recoveries.splice(0)) table.push([name, `${(ms / 1000).toFixed(1)} s`]);
   process.stdout.write(`\n${table.toString()}\n`);
-});
+}

@@ -9,6 +9,7 @@ import { expect } from 'chai';
 import pg from 'pg';
 import { type ServerName, stackStatus, stackUp, startServer, stopServer } from '../../src/stack/local-stack.js';
 import { readState, type StackState } from '../../src/stack/stack-state.js';
+import { tellRecoveries } from './after-fault.js';
 
 /** The first start on a machine downloads the jars. */
 const STACK_UP_MAX_MS = 300_000;
@@ -32,6 +33,7 @@ export function useFaultStack(): void {
     }
   });
   after('the other servers are the ones to use again', () => void Object.assign(process.env, replaced));
+  after('tells how long each recovery took', tellRecoveries);
 }
 
 /** Sends a signal to the process of a server; SIGSTOP and SIGCONT pause it, SIGQUIT is PostgreSQL's immediate stop. */
@@ -78,6 +80,14 @@ export async function asSuperuser(statement: string, database = 'postgres'): Pro
   } finally {
     await client.end();
   }
+}
+
+/** Cuts every connection of consuming processes to a database. */
+export async function cutConnections(databaseUrl: string): Promise<void> {
+  await asSuperuser(
+    `SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+     WHERE application_name = 'tollbook-consume' AND datname = '${new URL(databaseUrl).pathname.slice(1)}'`,
+  );
 }
 
 function stateOf(): StackState {

@@ -24,6 +24,7 @@ import { type Config, type Environment, loadConfig } from '../../src/runtime/con
 import type { TollbookError } from '../../src/runtime/errors.js';
 import { createLogger } from '../../src/runtime/logger.js';
 import { waitForRedis } from '../../src/runtime/redis.js';
+import type { ExpectedTenant } from '../../src/simulator/expectation.js';
 import type { SimulationPlan } from '../../src/simulator/plan.js';
 import { publishPlan, type PublishTarget } from '../../src/simulator/publish-plan.js';
 import { deleteTopics, testBrokers, testKafka, uniqueTopic } from '../integration/kafka-topics.js';
@@ -37,6 +38,11 @@ export interface WorldOptions {
   readonly partitions?: number;
   /** Further environment variables, for the configuration and for child processes. */
   readonly settings?: Environment;
+}
+
+/** The tenants that are to have an opening credit: those of a simulation, or others. */
+export interface Creditable {
+  readonly expectation: { readonly tenants: Readonly<Record<string, Pick<ExpectedTenant, 'funded' | 'creditNeeded'>>> };
 }
 
 /** How a process of a world differs from the usual one. */
@@ -135,7 +141,7 @@ export class LedgerWorld {
   }
 
   /** Gives every funded tenant of a simulation its opening credit. */
-  async credit(plan: SimulationPlan): Promise<void> {
+  async credit(plan: Creditable): Promise<void> {
     const defaults = { currency: this.config.defaultCurrency, terms: defaultTerms(this.config) };
     const ports = { store: new PostgresLedgerStore(this.pool), clock: systemClock, defaults };
     for (const [tenantId, { funded, creditNeeded }] of Object.entries(plan.expectation.tenants)) {

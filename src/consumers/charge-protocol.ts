@@ -70,7 +70,8 @@ export class ChargeProtocol {
   async charge(chunk: Chunk): Promise<ChunkOutcome> {
     const { limits, clock, store, wakeProjector } = this.#options;
     const bounds = { ...limits, nowMs: clock.nowMs() };
-    const items = chunk.messages.map((message) => intake(message, chunk.kind, bounds));
+    const items: IntakeItem[] = [];
+    for (const message of chunk.messages) items.push(intake(message, chunk.kind, bounds));
     await faultPoint('charge.decoded');
     const outcome = await store.transact((transaction) => this.#chargeLocked(transaction, chunk, items));
     if (outcome.kind === 'charged') wakeProjector(outcome.advances);
@@ -85,7 +86,7 @@ export class ChargeProtocol {
   ): Promise<ChunkOutcome> {
     const cursor = await this.#lockCursor(transaction, chunk);
     if (cursor.nextOffset >= chunk.nextOffset) return { kind: 'alreadyCharged', nextOffset: cursor.nextOffset };
-    const fresh = items.filter((item) => offsetOf(item) >= cursor.nextOffset);
+    const fresh = itemsFrom(cursor.nextOffset, items);
     const firstOffset = fresh[0] === undefined ? chunk.nextOffset : offsetOf(fresh[0]);
     if (
       firstOffset > cursor.nextOffset &&
@@ -124,6 +125,16 @@ export function ofCluster(cursor: Cursor, clusterId: string): Cursor {
     `the cursor of ${topic}/${partition} belongs to Kafka cluster ${cursor.clusterId}, connected is ${clusterId}`,
     { context: { topic, partition, expected: cursor.clusterId, found: clusterId } },
   );
+}
+
+/** The items at an offset or beyond it. */
+function itemsFrom(nextOffset: bigint, items: readonly IntakeItem[]): readonly IntakeItem[] {
+  let start = 0;
+  for (const item of items) {
+    if (offsetOf(item) >= nextOffset) break;
+    start += 1;
+  }
+  return start === 0 ? items : items.slice(start);
 }
 
 function offsetOf(item: IntakeItem): bigint {

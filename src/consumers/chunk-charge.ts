@@ -6,8 +6,7 @@
 import type { AccountTerms, HoldPolicy } from '../ledger/account.js';
 import { appendSealed, type BatchContent } from '../ledger/append-sealed.js';
 import type { SealedBatch } from '../ledger/batch.js';
-import type { LedgerEntry } from '../ledger/entry.js';
-import type { LedgerAdvance } from '../ledger/ledger-reader.js';
+import type { LedgerAdvance, TraceStep } from '../ledger/ledger-reader.js';
 import { type Cursor, distinctTraces, type LedgerTransaction, type TraceKey } from '../ledger/ledger-store.js';
 import { spanOf } from '../ledger/price-book.js';
 import type { EstimateLimits } from '../ledger/pricing.js';
@@ -55,16 +54,19 @@ export interface ChargedItems {
 
 /** How far a batch moves the ledger of each tenant. */
 export function advancesOf({ entries, accounts }: BatchContent): LedgerAdvance[] {
-  const steps = new Map<string, { sinceSeq: number; usage: LedgerEntry[] }>();
+  const steps = new Map<string, { sinceSeq: number; usage: TraceStep[] }>();
   for (const entry of entries) {
     let known = steps.get(entry.tenantId);
     if (known === undefined) steps.set(entry.tenantId, (known = { sinceSeq: entry.seq - 1, usage: [] }));
-    if (entry.type === 'DEDUCT') known.usage.push(entry);
+    const { tenantId, traceId, seq, status } = entry;
+    if (entry.type === 'DEDUCT') known.usage.push({ tenantId, traceId, seq, status });
   }
-  return accounts.map((account) => {
-    const { sinceSeq = account.seq, usage = [] } = steps.get(account.tenantId) ?? {};
-    return { account, sinceSeq, steps: usage };
-  });
+  const advances: LedgerAdvance[] = [];
+  for (const account of accounts) {
+    const step = steps.get(account.tenantId);
+    advances.push({ account, sinceSeq: step?.sinceSeq ?? account.seq, steps: step?.usage ?? [] });
+  }
+  return advances;
 }
 
 /** Charges items in the caller's database transaction. Throws FENCED, POSTGRES_*. */
@@ -115,20 +117,30 @@ async function lockAndRead(
   transaction: LedgerTransaction,
   items: readonly IntakeItem[],
 ): Promise<ChunkKnowledge> {
-  const chargeable = items.filter(
-    (item): item is Chargeable => item.kind === 'billable' || (item.kind === 'unquoted' && priceBook !== undefined),
-  );
+  const chargeable = chargeableOf(items, priceBook);
   if (chargeable.length === 0) return NOTHING_KNOWN;
   const wanted = openingsFor(defaults, chargeable);
   const opened = await transaction.ensureAccounts([...wanted.values()]);
   const openings = new Map([...wanted].filter(([tenantId]) => opened.has(tenantId)));
-  const accounts = await transaction.lockAccounts([...new Set(chargeable.map(({ tenantId }) => tenantId))]);
+  const accounts = await transaction.lockAccounts([...new Set(chargeable.map(tenantOf))]);
   const traces = await transaction.readTraces(tracesOf(chargeable));
   const parked = await transaction.readUnpriced(tracesOf(chargeable.filter(mayBeParked)));
   return { accounts, traces, parked, openings, priceBook: await readPriceBook(transaction, chargeable, priceBook) };
 }
 
 type Chargeable = BillableEvent | UnquotedEvent;
+
+function chargeableOf(items: readonly IntakeItem[], priceBook: string | undefined): Chargeable[] {
+  const chargeable: Chargeable[] = [];
+  for (const item of items) {
+    if (item.kind === 'billable' || (item.kind === 'unquoted' && priceBook !== undefined)) chargeable.push(item);
+  }
+  return chargeable;
+}
+
+function tenantOf({ tenantId }: Chargeable): string {
+  return tenantId;
+}
 
 const NOTHING_KNOWN: ChunkKnowledge = {
   accounts: new Map(),
@@ -152,7 +164,11 @@ function openingsFor(
 }
 
 function tracesOf(chargeable: readonly Chargeable[]): TraceKey[] {
-  return distinctTraces(chargeable.map(({ tenantId, event }) => ({ tenantId, traceId: event.traceId })));
+  return distinctTraces(chargeable.map(traceOf));
+}
+
+function traceOf({ tenantId, event }: Chargeable): TraceKey {
+  return { tenantId, traceId: event.traceId };
 }
 
 /** Only completions with a price missing or zero are looked up among the parked. */

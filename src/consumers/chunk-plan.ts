@@ -9,7 +9,7 @@ import type { Account } from '../ledger/account.js';
 import type { DeadLetter } from '../ledger/dead-letter.js';
 import { type AccountOpening, type SkippedEvent, traceKey, type UnpricedUsage } from '../ledger/ledger-store.js';
 import { pinnedPricing, type PricedVersion, quoteFrom } from '../ledger/price-book.js';
-import { completedUsage, type EstimateLimits, unpricedMeters } from '../ledger/pricing.js';
+import { type EstimateLimits, isUsedUnpriced } from '../ledger/pricing.js';
 import { type Decision, decide, type EntryIntent, NO_TRACE, stateAfter, type TraceState } from '../ledger/trace.js';
 import { invariant, unreachable } from '../runtime/errors.js';
 import { type BillableEvent, deadLetter, type IntakeItem, NOT_BILLABLE, type UnquotedEvent } from './intake.js';
@@ -117,7 +117,7 @@ function planBillable(item: BillableEvent, chunk: ChunkState): PlannedItem {
 
 /** Tells whether a completion was used without a price, or with a price of zero. */
 export function isUnpriced({ event, pricing }: Pick<BillableEvent, 'event' | 'pricing'>): boolean {
-  return event.kind === 'completed' && unpricedMeters(completedUsage(event, pricing)).length > 0;
+  return event.kind === 'completed' && isUsedUnpriced(event, pricing);
 }
 
 function plannedOf(

@@ -10,7 +10,7 @@
  */
 import type { Account } from '../ledger/account.js';
 import type { QuotaRefusal } from '../ledger/quota-rule.js';
-import type { QuotaScripts, TenantDeltas, TenantProjection, TenantReply } from '../lua/quota-scripts.js';
+import type { OverlayItem, QuotaScripts, TenantDeltas, TenantProjection, TenantReply } from '../lua/quota-scripts.js';
 import { quotaHashOf } from '../projections/quota-hash-of.js';
 import type { Clock } from '../runtime/clock.js';
 import { TollbookError, invariant } from '../runtime/errors.js';
@@ -87,10 +87,7 @@ export class RedisQuotaGate implements QuotaGate {
     refusals: Map<PlannedEntry, QuotaRefusal>,
   ): Promise<TenantQuestion[]> {
     const { scripts, clock } = this.#options;
-    const replies = await scripts.deduct(
-      questions.map(({ deltas }) => deltas),
-      clock.nowMs(),
-    );
+    const replies = await scripts.deduct(questions.map(deltasOf), clock.nowMs());
     const unhydrated: TenantQuestion[] = [];
     for (const [index, question] of questions.entries()) {
       const reply = replies[index];
@@ -138,18 +135,20 @@ function questionsOf(planned: readonly PlannedItem[], accounts: ReadonlyMap<stri
     if (known === undefined) byTenant.set(entry.item.tenantId, [entry]);
     else known.push(entry);
   }
-  return [...byTenant].map(([tenantId, entries]) => ({
-    deltas: {
-      tenantId,
-      ledgerSeq: accounts.get(tenantId)?.seq ?? 0,
-      items: entries.map(({ item, intent }) => ({
-        traceId: item.event.traceId,
-        phase: intent.phase,
-        delta: intent.delta,
-      })),
-    },
-    entries,
-  }));
+  const questions: TenantQuestion[] = [];
+  for (const [tenantId, entries] of byTenant) {
+    const ledgerSeq = accounts.get(tenantId)?.seq ?? 0;
+    questions.push({ deltas: { tenantId, ledgerSeq, items: entries.map(itemOf) }, entries });
+  }
+  return questions;
+}
+
+function deltasOf({ deltas }: TenantQuestion): TenantDeltas {
+  return deltas;
+}
+
+function itemOf({ item, intent }: PlannedEntry): OverlayItem {
+  return { traceId: item.event.traceId, phase: intent.phase, delta: intent.delta };
 }
 
 function touchesRedis({ intent }: PlannedEntry): boolean {
@@ -167,13 +166,16 @@ function collectRefusals(
   }
 }
 
-/** Settles with the work, or rejects with REDIS_UNAVAILABLE at the deadline; the work then goes on unobserved. */
+/**
+ * Settles with the work, or rejects with REDIS_UNAVAILABLE at the deadline; the work then goes on unobserved. A reply that
+ * waits in the socket when the deadline has passed still counts: it was this process that was busy, and not Redis late.
+ */
 async function withDeadline<T>(work: Promise<T>, deadlineMs: number): Promise<T> {
   let timer: NodeJS.Timeout | undefined;
   const deadline = new Promise<never>((_resolve, reject) => {
-    timer = setTimeout(() => {
+    const late = (): void =>
       reject(new TollbookError('REDIS_UNAVAILABLE', `Redis did not answer within ${deadlineMs} ms`));
-    }, deadlineMs);
+    timer = setTimeout(() => setImmediate(late), deadlineMs);
   });
   work.catch(() => undefined);
   try {

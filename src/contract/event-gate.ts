@@ -5,7 +5,7 @@
  * Invariants: never throws, whatever the bytes; a message is parsed only when its size is allowed; class-validator
  * runs only on what the compiled schema refused (about 1 microsecond against 20), to say why.
  */
-import { isUtf8 } from 'node:buffer';
+import { isAscii, isUtf8 } from 'node:buffer';
 import type { UsageCompleted, UsagePending } from '../ledger/events.js';
 import { contractProblems, joinProblems } from './dto-report.js';
 import type { UsageKind } from './dto-kinds.js';
@@ -54,9 +54,10 @@ function parse(bytes: Buffer | null, limits: GateLimits): { ok: true; event: unk
     const sizes = `the message has ${bytes.length} bytes; allowed: at most ${limits.eventBytesMax}`;
     return reject('MESSAGE_TOO_LARGE', sizes);
   }
-  if (!isUtf8(bytes)) return reject('INVALID_UTF8', 'the message is not UTF-8; allowed: a JSON object in UTF-8');
+  const ascii = isAscii(bytes);
+  if (!ascii && !isUtf8(bytes)) return reject('INVALID_UTF8', 'the message is not UTF-8; allowed: a JSON object in UTF-8');
   try {
-    return { ok: true, event: JSON.parse(bytes.toString('utf8')) as unknown };
+    return { ok: true, event: JSON.parse(bytes.toString(ascii ? 'latin1' : 'utf8')) as unknown };
   } catch (error) {
     const message = error instanceof Error ? error.message : String(error);
     return reject('INVALID_JSON', `not JSON: ${shorten(printable(message), PARSER_MESSAGE_LENGTH_MAX)}`);

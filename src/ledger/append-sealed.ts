@@ -4,7 +4,7 @@
  * account locks are held; the batch continues the chain that the cursor names.
  */
 import { type BatchCounts, seal, type SealedBatch } from './batch.js';
-import { hashed, type LedgerEntry } from './entry.js';
+import { hashed, type HashedEntry, type LedgerEntry } from './entry.js';
 import type { Cursor, LedgerAppend, LedgerTransaction } from './ledger-store.js';
 import { merkleRoot } from './merkle.js';
 
@@ -31,10 +31,14 @@ export async function appendSealed(
     firstOffset: cursor.nextOffset,
     nextOffset,
     counts,
-    merkleRoot: merkleRoot(entries.map(({ hashHex }) => hashHex)),
+    merkleRoot: merkleRoot(entries.map(leafOf)),
     prevHash: cursor.head,
     sealedAt: new Date(sealedAtMs).toISOString(),
   });
   await transaction.append({ ...written, batch, cursorBefore: cursor, entries });
   return batch;
+}
+
+function leafOf({ hashHex }: HashedEntry): string {
+  return hashHex;
 }

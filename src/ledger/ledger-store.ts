@@ -134,5 +134,7 @@ export function traceKey({ tenantId, traceId }: TraceKey): string {
 
 /** Each trace once, in the order of its first mention. */
 export function distinctTraces(traces: readonly TraceKey[]): TraceKey[] {
-  return [...new Map(traces.map((trace) => [traceKey(trace), trace])).values()];
+  const distinct = new Map<string, TraceKey>();
+  for (const trace of traces) distinct.set(traceKey(trace), trace);
+  return [...distinct.values()];
 }

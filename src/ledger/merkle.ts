@@ -18,7 +18,8 @@ const HASH_BYTES = 32;
 export function merkleRoot(leaves: readonly string[]): Buffer {
   if (leaves.length === 0) return hash('sha256', '', 'buffer');
   const level = Buffer.allocUnsafe(leaves.length * HASH_BYTES);
-  leaves.forEach((leaf, index) => level.write(leaf, index * HASH_BYTES, 'hex'));
+  let end = 0;
+  for (const leaf of leaves) end += level.write(leaf, end, 'hex');
   for (let width = leaves.length; width > 1; width = Math.ceil(width / 2)) pairUp(level, width);
   return level.subarray(0, HASH_BYTES);
 }

@@ -31,6 +31,7 @@ export type Cost =
 /** A price as nano-units per single unit: exact, and as a whole number where it is one (six decimals per 1,000 or fewer). */
 interface UnitPrice {
   readonly exact: Decimal;
+  /** Undefined where it is no whole number; 0 exactly for a price of zero. */
   readonly wholeNano: bigint | undefined;
 }
 
@@ -53,13 +54,30 @@ export function unpricedMeters(usage: readonly MeteredUsage[]): string[] {
   return usage.filter(isUnpriced).map(({ meter }) => meter);
 }
 
+/** Tells whether a completion was used without a price, or with a price of zero: nearly none is, and it is asked of each. */
+export function isUsedUnpriced({ usage }: UsageCompleted, pricing: EventPricing): boolean {
+  if (lacksPrice(usage.inputTokens, pricing.inputPer1k) || lacksPrice(usage.outputTokens, pricing.outputPer1k))
+    return true;
+  if (usage.meters === undefined) return false;
+  for (const [meter, quantity] of Object.entries(usage.meters)) {
+    if (lacksPrice(quantity, meterPrice(pricing, meter))) return true;
+  }
+  return false;
+}
+
 function isUnpriced({ quantity, pricePer1k }: MeteredUsage): boolean {
-  return quantity !== 0 && (pricePer1k === undefined || unitPrice(pricePer1k).exact.isZero());
+  return lacksPrice(quantity, pricePer1k);
+}
+
+function lacksPrice(quantity: number, pricePer1k: string | undefined): boolean {
+  return quantity !== 0 && (pricePer1k === undefined || unitPrice(pricePer1k).wholeNano === 0n);
 }
 
 /** Prices metered usage; quantities are non-negative safe integers, prices plain decimal strings per 1,000 units. */
 export function costOf(usage: readonly MeteredUsage[]): Cost {
-  if (usage.some(isUnpriced)) return { kind: 'unpriced', meters: unpricedMeters(usage) };
+  for (const metered of usage) {
+    if (isUnpriced(metered)) return { kind: 'unpriced', meters: unpricedMeters(usage) };
+  }
   const nano = wholeNanoOf(usage) ?? roundedNanoOf(usage);
   return isAmountInRange(nano) ? { kind: 'priced', amountNano: nano as AmountNano } : { kind: 'outOfRange' };
 }

@@ -54,14 +54,17 @@ export interface HoldRequest {
 
 /** Writes one tenant's arguments of quota-deduct. Throws MONEY_OUT_OF_RANGE. */
 export function encodeDeltas({ ledgerSeq, items }: TenantDeltas): string[] {
-  const packed = items.map(({ traceId, phase, delta }) => encodeItem(itemField(traceId, phase), delta)).join('');
+  let packed = '';
+  for (const { traceId, phase, delta } of items) packed += encodeItem(itemField(traceId, phase), delta);
   return [String(ledgerSeq), packed];
 }
 
 /** Writes one tenant's arguments of quota-project. Throws MONEY_OUT_OF_RANGE. */
 export function encodeProjection({ expectedVersion, onlyIfNoInflight, hash, drop }: TenantProjection): string[] {
+  let drops = '';
+  for (const spec of drop) drops += encodeDrop(spec);
   const expected = expectedVersion === null ? '-' : String(expectedVersion);
-  return [expected, onlyIfNoInflight ? '1' : '0', ...encodeQuotaHash(hash), drop.map(encodeDrop).join('')];
+  return [expected, onlyIfNoInflight ? '1' : '0', ...encodeQuotaHash(hash), drops];
 }
 
 function encodeDrop({ traceId, phase }: DropSpec): string {

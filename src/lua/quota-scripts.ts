@@ -93,14 +93,11 @@ export class QuotaScripts extends QuotaReads {
    * Atomic: per tenant. Idempotent: by trace and phase. Throws MONEY_OUT_OF_RANGE; USAGE_INVALID for a tenant named twice.
    */
   async deduct(tenants: readonly TenantDeltas[], nowMs: number): Promise<readonly TenantReply[]> {
-    const shares = tenants.map((deltas, position) => ({
-      tenantId: deltas.tenantId,
-      args: encodeDeltas(deltas),
-      itemCount: deltas.items.length,
-      position,
-    }));
+    const shares = tenants.map(deductShare);
     const replies = await this.#runGrouped('quota-deduct', [String(nowMs)], shares);
-    return tenants.map(({ items }, position) => readTenantReply(replies[position], items.length));
+    const read: TenantReply[] = [];
+    for (const { itemCount, position } of shares) read.push(readTenantReply(replies[position], itemCount));
+    return read;
   }
 
   /**
@@ -109,13 +106,7 @@ export class QuotaScripts extends QuotaReads {
    * Throws MONEY_OUT_OF_RANGE; USAGE_INVALID for a tenant named twice.
    */
   async project(projections: readonly TenantProjection[]): Promise<readonly ProjectReply[]> {
-    const shares = projections.map((projection, position) => ({
-      tenantId: projection.tenantId,
-      args: encodeProjection(projection),
-      itemCount: projection.drop.length,
-      position,
-    }));
-    return (await this.#runGrouped('quota-project', [], shares)).map(readProjectReply);
+    return (await this.#runGrouped('quota-project', [], projections.map(projectShare))).map(readProjectReply);
   }
 
   /**
@@ -147,13 +138,7 @@ export class QuotaScripts extends QuotaReads {
    * Atomic: per tenant. Idempotent. Throws USAGE_INVALID for a tenant named twice.
    */
   async mend(tenants: readonly TenantMending[]): Promise<readonly MendReply[]> {
-    const shares = tenants.map(({ tenantId, hashToDrop }, position) => ({
-      tenantId,
-      args: [hashToDrop === undefined ? '-' : String(hashToDrop)],
-      itemCount: 0,
-      position,
-    }));
-    return (await this.#runGrouped('quota-mend', [], shares)).map(readMendReply);
+    return (await this.#runGrouped('quota-mend', [], tenants.map(mendShare))).map(readMendReply);
   }
 
   /** Runs a script over many tenants, one call a group; replies by the shares' positions. */
@@ -162,24 +147,45 @@ export class QuotaScripts extends QuotaReads {
     args: readonly string[],
     shares: readonly TenantShare[],
   ): Promise<readonly unknown[]> {
-    const slotOf = this.#callSpan === 'node' ? () => 0 : bucketOf;
+    const slotOf = this.#callSpan === 'node' ? oneSlot : bucketOf;
     const groups = groupShares(shares, slotOf, this.#tenantsPerCallMax);
-    const lists = await this.#runner.run(groups.map((group) => this.#call(script, args, group)));
+    const calls: ScriptCall[] = [];
+    for (const group of groups) calls.push(this.#call(script, args, group));
+    const lists = await this.#runner.run(calls);
     const replies: unknown[] = [];
-    groups.forEach((group, index) => {
+    for (const [index, group] of groups.entries()) {
       const list = readList(script, lists[index], group.length);
-      group.forEach(({ position }, at) => (replies[position] = list[at]));
-    });
+      for (const [at, { position }] of group.entries()) replies[position] = list[at];
+    }
     return replies;
   }
 
   #call(script: ScriptCall['script'], args: readonly string[], group: readonly TenantShare[]): ScriptCall {
-    const keys = group.flatMap(({ tenantId }) => {
-      const { quota, inflight } = quotaKeys(this.#prefix, tenantId);
-      return [quota, inflight];
-    });
-    return { script, keys, args: args.concat(...group.map((share) => share.args)) };
+    const [keys, allArgs]: [string[], string[]] = [[], [...args]];
+    for (const share of group) {
+      const { quota, inflight } = quotaKeys(this.#prefix, share.tenantId);
+      keys.push(quota, inflight);
+      allArgs.push(...share.args);
+    }
+    return { script, keys, args: allArgs };
   }
+}
+
+function deductShare(deltas: TenantDeltas, position: number): TenantShare {
+  return { tenantId: deltas.tenantId, args: encodeDeltas(deltas), itemCount: deltas.items.length, position };
+}
+
+function projectShare(projection: TenantProjection, position: number): TenantShare {
+  const { tenantId, drop } = projection;
+  return { tenantId, args: encodeProjection(projection), itemCount: drop.length, position };
+}
+
+function mendShare({ tenantId, hashToDrop }: TenantMending, position: number): TenantShare {
+  return { tenantId, args: [hashToDrop === undefined ? '-' : String(hashToDrop)], itemCount: 0, position };
+}
+
+function oneSlot(): number {
+  return 0;
 }
 
 /** A call in the making: tenants that may share it, and the count of their items. */

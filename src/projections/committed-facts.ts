@@ -5,7 +5,7 @@
  */
 import type { LedgerAdvance } from '../ledger/ledger-reader.js';
 
-/** Steps kept at most; each is an entry of about 1 kB that would otherwise be garbage. */
+/** Steps kept at most; each is about 150 bytes. */
 const STEPS_MAX = 20_000;
 
 /** Advances by tenant; consecutive ones are one. */

@@ -91,13 +91,14 @@ export async function projectTenants(
     stale.filter((each) => afresh || needsInFlight(each, versions)),
   );
   await faultPoint('projection.inflight-read');
-  const projections = stale.map(({ account, steps }): TenantProjection => ({
-    tenantId: account.tenantId,
-    expectedVersion: versions.get(account.tenantId) ?? null,
-    onlyIfNoInflight: false,
-    hash: quotaHashOf(account),
-    drop: [...(landed.get(account.tenantId) ?? dropsOf(steps)), ...(extraDrops.get(account.tenantId) ?? [])],
-  }));
+  const projections: TenantProjection[] = [];
+  for (const { account, steps } of stale) {
+    const { tenantId } = account;
+    const drop = landed.get(tenantId) ?? dropsOf(steps);
+    drop.push(...(extraDrops.get(tenantId) ?? []));
+    const expectedVersion = versions.get(tenantId) ?? null;
+    projections.push({ tenantId, expectedVersion, onlyIfNoInflight: false, hash: quotaHashOf(account), drop });
+  }
   const ahead = stale.filter((each) => (versions.get(each.account.tenantId) ?? -1) > each.account.seq);
   alarmAhead(ports.logger, ahead, versions);
   const replies = projections.length === 0 ? [] : await ports.scripts.project(projections);
@@ -136,10 +137,13 @@ async function progressOf(
 
 /** Step 1: from memory where it is known, else from Redis. */
 async function versionsOf({ scripts, known }: ProjectionPorts, tenantIds: readonly string[]): Promise<Versions> {
-  const versions = new Map<string, number | null>(
-    tenantIds.map((tenantId) => [tenantId, known?.get(tenantId) ?? null]),
-  );
-  const unknown = tenantIds.filter((tenantId) => versions.get(tenantId) === null);
+  const versions = new Map<string, number | null>();
+  const unknown: string[] = [];
+  for (const tenantId of tenantIds) {
+    const version = known?.get(tenantId) ?? null;
+    versions.set(tenantId, version);
+    if (version === null) unknown.push(tenantId);
+  }
   if (unknown.length === 0) return versions;
   const read = await scripts.versions(unknown);
   for (const [index, tenantId] of unknown.entries()) versions.set(tenantId, read[index] ?? null);
@@ -187,7 +191,11 @@ async function landedInFlight(
 
 /** What recorded steps make obsolete in flight, each item named once. */
 export function dropsOf(steps: readonly TraceStep[]): DropSpec[] {
-  return steps.flatMap(({ traceId, status }) => LANDED_PHASES[status].map((phase) => ({ traceId, phase })));
+  const drops: DropSpec[] = [];
+  for (const { traceId, status } of steps) {
+    for (const phase of LANDED_PHASES[status]) drops.push({ traceId, phase });
+  }
+  return drops;
 }
 
 function alarmAhead(logger: Logger, ahead: readonly AccountProgress[], versions: Versions): void {

@@ -11,9 +11,9 @@ import { TollbookError } from '../../runtime/errors.js';
 import { faultPoint } from '../../runtime/fault-points.js';
 import type { Account } from '../account.js';
 import type { HashedEntry } from '../entry.js';
-import type { LedgerAppend, TraceKey } from '../ledger-store.js';
+import type { LedgerAppend, OpenHold, TraceKey } from '../ledger-store.js';
 import { formatAmount } from '../money.js';
-import { arrayLiteral } from './array-literal.js';
+import { type ColumnOf, columnArrays, TRACE_KEY_COLUMNS } from './array-literal.js';
 import { insertCommands } from './command-rows.js';
 import { ENTRY_COLUMNS, entryRow, sealedFields } from './rows.js';
 import { insertDeadLetters, insertSkipped, insertUnpriced } from './set-aside-writes.js';
@@ -32,24 +32,42 @@ export async function writeAppend(client: pg.ClientBase, append: LedgerAppend): 
   await sealBatch(client, append);
 }
 
+const COPY_ENTRIES = `COPY ledger_entries (${ENTRY_COLUMNS.join(', ')}) FROM STDIN`;
+
 async function copyEntries(client: pg.ClientBase, { entries, batch }: LedgerAppend): Promise<void> {
   if (entries.length === 0) return;
   const sealed = sealedFields(batch);
-  const rows = byTenant(entries).map((entry) => entryRow(entry, sealed));
-  const stream = client.query(copyFrom(`COPY ledger_entries (${ENTRY_COLUMNS.join(', ')}) FROM STDIN`));
-  await pipeline(Readable.from([Buffer.from(rows.join(''))]), stream);
+  let rows = '';
+  for (const group of byTenant(entries)) for (const entry of group) rows += entryRow(entry, sealed);
+  const stream = client.query(copyFrom(COPY_ENTRIES));
+  await pipeline(Readable.from([Buffer.from(rows)]), stream);
 }
 
 /** Rows of one tenant together: neighbours in both indexes, which then cost 14.5 instead of 17.5 µs a row to write. */
-function byTenant(entries: readonly HashedEntry[]): readonly HashedEntry[] {
+function byTenant(entries: readonly HashedEntry[]): Iterable<readonly HashedEntry[]> {
   const groups = new Map<string, HashedEntry[]>();
   for (const hashed of entries) {
     const group = groups.get(hashed.entry.tenantId);
     if (group === undefined) groups.set(hashed.entry.tenantId, [hashed]);
     else group.push(hashed);
   }
-  return [...groups.values()].flat();
+  return groups.values();
 }
+
+const ACCOUNT_COLUMNS: readonly ColumnOf<Account>[] = [
+  (account) => account.tenantId,
+  (account) => formatAmount(account.balanceNano),
+  (account) => formatAmount(account.heldNano),
+  (account) => formatAmount(account.creditLimitNano),
+  (account) => account.dailyQuota,
+  (account) => account.dailyUsed,
+  (account) => account.dailyDate,
+  (account) => account.monthlyQuota,
+  (account) => account.monthlyUsed,
+  (account) => account.monthlyMonth,
+  (account) => account.holdPolicy,
+  (account) => account.seq,
+];
 
 async function updateAccounts(client: pg.ClientBase, accounts: readonly Account[]): Promise<void> {
   if (accounts.length === 0) return;
@@ -63,35 +81,24 @@ async function updateAccounts(client: pg.ClientBase, accounts: readonly Account[
        AS n(tenant_id, balance, held, credit_limit, daily_quota, daily_used, daily_date, monthly_quota, monthly_used,
          monthly_month, hold_policy, seq)
      WHERE a.tenant_id = n.tenant_id COLLATE "C"`,
-    [
-      arrayLiteral(accounts.map((account) => account.tenantId)),
-      arrayLiteral(accounts.map((account) => formatAmount(account.balanceNano))),
-      arrayLiteral(accounts.map((account) => formatAmount(account.heldNano))),
-      arrayLiteral(accounts.map((account) => formatAmount(account.creditLimitNano))),
-      arrayLiteral(accounts.map((account) => account.dailyQuota)),
-      arrayLiteral(accounts.map((account) => account.dailyUsed)),
-      arrayLiteral(accounts.map((account) => account.dailyDate)),
-      arrayLiteral(accounts.map((account) => account.monthlyQuota)),
-      arrayLiteral(accounts.map((account) => account.monthlyUsed)),
-      arrayLiteral(accounts.map((account) => account.monthlyMonth)),
-      arrayLiteral(accounts.map((account) => account.holdPolicy)),
-      arrayLiteral(accounts.map((account) => account.seq)),
-    ],
+    columnArrays(accounts, ACCOUNT_COLUMNS),
   );
 }
+
+const HOLD_COLUMNS: readonly ColumnOf<OpenHold>[] = [
+  (hold) => hold.tenantId,
+  (hold) => hold.traceId,
+  (hold) => formatAmount(hold.amountNano),
+  (hold) => hold.countedOn,
+  (hold) => hold.expiresAt,
+];
 
 async function openHolds(client: pg.ClientBase, { holdsOpened }: LedgerAppend): Promise<void> {
   if (holdsOpened.length === 0) return;
   await client.query(
     `INSERT INTO open_holds (tenant_id, trace_id, amount, counted_on, expires_at)
      SELECT * FROM unnest($1::text[], $2::text[], $3::numeric[], $4::date[], $5::timestamptz[])`,
-    [
-      arrayLiteral(holdsOpened.map((hold) => hold.tenantId)),
-      arrayLiteral(holdsOpened.map((hold) => hold.traceId)),
-      arrayLiteral(holdsOpened.map((hold) => formatAmount(hold.amountNano))),
-      arrayLiteral(holdsOpened.map((hold) => hold.countedOn)),
-      arrayLiteral(holdsOpened.map((hold) => hold.expiresAt)),
-    ],
+    columnArrays(holdsOpened, HOLD_COLUMNS),
   );
 }
 
@@ -100,7 +107,7 @@ async function closeHolds(client: pg.ClientBase, closed: readonly TraceKey[]): P
   await client.query(
     `DELETE FROM open_holds h USING unnest($1::text[], $2::text[]) AS closed(tenant_id, trace_id)
      WHERE h.tenant_id = closed.tenant_id COLLATE "C" AND h.trace_id = closed.trace_id COLLATE "C"`,
-    [arrayLiteral(closed.map((hold) => hold.tenantId)), arrayLiteral(closed.map((hold) => hold.traceId))],
+    columnArrays(closed, TRACE_KEY_COLUMNS),
   );
 }
 

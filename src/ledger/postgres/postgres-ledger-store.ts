@@ -26,7 +26,7 @@ import { traceKey } from '../ledger-store.js';
 import { type AmountNano, formatAmount } from '../money.js';
 import type { PricedVersion, PriceSpan } from '../price-book.js';
 import type { TraceState } from '../trace.js';
-import { arrayLiteral } from './array-literal.js';
+import { arrayLiteral, type ColumnOf, columnArrays, TRACE_KEY_COLUMNS } from './array-literal.js';
 import { writeAppend } from './append-writes.js';
 import { inDatabaseTransaction } from './database-transaction.js';
 import { selectCommand, selectEntry, selectRefunded, selectTraceEntries } from './command-rows.js';
@@ -44,6 +44,16 @@ import {
   type TraceRow,
   traceStateOf,
 } from './rows.js';
+
+const OPENING_COLUMNS: readonly ColumnOf<AccountOpening>[] = [
+  (opening) => opening.tenantId,
+  (opening) => opening.currency,
+  (opening) => formatAmount(opening.terms.creditLimitNano),
+  (opening) => opening.terms.dailyQuota,
+  (opening) => opening.terms.monthlyQuota,
+  (opening) => opening.day,
+  (opening) => opening.terms.holdPolicy,
+];
 
 /** The ledger on a pool of PostgreSQL connections. */
 export class PostgresLedgerStore implements LedgerStore {
@@ -99,15 +109,7 @@ export class PostgresLedgerTransaction implements LedgerTransaction {
        WHERE NOT EXISTS (SELECT FROM accounts a WHERE a.tenant_id = o.tenant_id COLLATE "C")
        ORDER BY o.tenant_id COLLATE "C"
        ON CONFLICT DO NOTHING RETURNING tenant_id`,
-      [
-        arrayLiteral(openings.map((opening) => opening.tenantId)),
-        arrayLiteral(openings.map((opening) => opening.currency)),
-        arrayLiteral(openings.map((opening) => formatAmount(opening.terms.creditLimitNano))),
-        arrayLiteral(openings.map((opening) => opening.terms.dailyQuota)),
-        arrayLiteral(openings.map((opening) => opening.terms.monthlyQuota)),
-        arrayLiteral(openings.map((opening) => opening.day)),
-        arrayLiteral(openings.map((opening) => opening.terms.holdPolicy)),
-      ],
+      columnArrays(openings, OPENING_COLUMNS),
     );
     return new Set(rows.map((row) => row.tenant_id));
   }
@@ -118,22 +120,18 @@ export class PostgresLedgerTransaction implements LedgerTransaction {
       [arrayLiteral(tenantIds)],
     );
     await faultPoint('ledger.accounts-locked');
-    return new Map(rows.map((row) => [row.tenant_id, accountOf(row)]));
+    const accounts = new Map<string, Account>();
+    for (const row of rows) accounts.set(row.tenant_id, accountOf(row));
+    return accounts;
   }
 
   async readTraces(traces: readonly TraceKey[]): Promise<Map<string, TraceState>> {
     const { rows } = await this.#client.query<TraceRow>(
       `SELECT ${TRACE_SELECT} FROM unnest($1::text[], $2::text[]) AS wanted(tenant_id, trace_id)
        JOIN ledger_entries e ON e.tenant_id = wanted.tenant_id COLLATE "C" AND e.trace_id = wanted.trace_id COLLATE "C"`,
-      traceArrays(traces),
+      columnArrays(traces, TRACE_KEY_COLUMNS),
     );
-    const last = new Map<string, TraceRow>();
-    for (const row of rows) {
-      const key = traceKey({ tenantId: row.tenant_id, traceId: row.trace_id });
-      const known = last.get(key);
-      if (known === undefined || safeInteger(row.seq) > safeInteger(known.seq)) last.set(key, row);
-    }
-    return new Map([...last].map(([key, row]) => [key, traceStateOf(row)]));
+    return statesOf(rows);
   }
 
   async readUnpriced(traces: readonly TraceKey[]): Promise<ReadonlySet<string>> {
@@ -141,9 +139,9 @@ export class PostgresLedgerTransaction implements LedgerTransaction {
     const { rows } = await this.#client.query<{ tenant_id: string; trace_id: string }>(
       `SELECT u.tenant_id, u.trace_id FROM unnest($1::text[], $2::text[]) AS wanted(tenant_id, trace_id)
        JOIN unpriced_usage u ON u.tenant_id = wanted.tenant_id COLLATE "C" AND u.trace_id = wanted.trace_id COLLATE "C"`,
-      traceArrays(traces),
+      columnArrays(traces, TRACE_KEY_COLUMNS),
     );
-    return new Set(rows.map((row) => traceKey({ tenantId: row.tenant_id, traceId: row.trace_id })));
+    return new Set(rows.map(keyOfRow));
   }
 
   readParked(trace: TraceKey): Promise<UsageCompleted | undefined> {
@@ -180,6 +178,19 @@ export class PostgresLedgerTransaction implements LedgerTransaction {
   }
 }
 
-function traceArrays(traces: readonly TraceKey[]): string[] {
-  return [arrayLiteral(traces.map((trace) => trace.tenantId)), arrayLiteral(traces.map((trace) => trace.traceId))];
+/** The state of each trace, from its last row by seq. */
+function statesOf(rows: readonly TraceRow[]): Map<string, TraceState> {
+  const last = new Map<string, TraceRow>();
+  for (const row of rows) {
+    const key = keyOfRow(row);
+    const known = last.get(key);
+    if (known === undefined || safeInteger(row.seq) > safeInteger(known.seq)) last.set(key, row);
+  }
+  const states = new Map<string, TraceState>();
+  for (const [key, row] of last) states.set(key, traceStateOf(row));
+  return states;
+}
+
+function keyOfRow(row: { readonly tenant_id: string; readonly trace_id: string }): string {
+  return traceKey({ tenantId: row.tenant_id, traceId: row.trace_id });
 }

@@ -14,7 +14,7 @@ import type { EventPricing } from '../../ledger/events.js';
 import type { AmountNano } from '../../ledger/money.js';
 import type { StoredEntry } from '../../ledger/postgres/proof-rows.js';
 import { pinnedPricing } from '../../ledger/price-book.js';
-import { completedUsage, type EstimateLimits, unpricedMeters } from '../../ledger/pricing.js';
+import { type EstimateLimits, isUsedUnpriced } from '../../ledger/pricing.js';
 import { type Decision, decide, type EntryIntent, NO_TRACE, type TraceState } from '../../ledger/trace.js';
 import { unreachable } from '../../runtime/errors.js';
 import type { AccountFacts, RecordedPark } from './recorded-rows.js';
@@ -164,7 +164,7 @@ function expectedOf(
     case 'superseded':
       return decision;
     case 'conflict': {
-      const isUnpriced = event.kind === 'completed' && unpricedMeters(completedUsage(event, pricing)).length > 0;
+      const isUnpriced = event.kind === 'completed' && isUsedUnpriced(event, pricing);
       return wasParked && isUnpriced ? { kind: 'duplicate' } : { kind: 'deadLetter', reason: 'CONFLICTING_DUPLICATE' };
     }
     case 'outOfRange':

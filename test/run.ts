@@ -12,7 +12,7 @@ import { stackDown, stackUp } from '../src/stack/local-stack.js';
 import { countsFrom, type TestCounts } from './test-counts.js';
 
 /** In the order they run: what needs least comes first, what breaks servers on purpose last. */
-const SUITES = ['unit', 'simulation', 'property', 'contract', 'migration', 'integration', 'fault'] as const;
+const SUITES = ['unit', 'simulation', 'property', 'contract', 'migration', 'integration', 'speed', 'fault'] as const;
 const SUITES_WITHOUT_SERVERS: readonly string[] = ['unit', 'simulation'];
 const STACK_DIR = path.resolve('.tollbook', 'test-stack');
 /** Where the tests of the stack itself bring one up; known here, so that it goes down even if they are cut off. */

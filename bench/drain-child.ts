@@ -1,13 +1,15 @@
 /**
  * Owns: one measured drain in a process of its own: a consumer with its projector, from the first chunk to the last
  * projection; the result is one line of JSON on stdout. Settings come from the environment, as for every process.
- * Invariants: the clock starts before the first message is fetched and stops when no offset and no projection is left.
+ * Invariants: the clock starts before the first message is fetched and stops when no offset and no projection is left; a
+ * drain that does not get on fails and says what is left.
  */
 import { setTimeout as delay } from 'node:timers/promises';
 import { streamLag } from '../src/consumers/stream-lag.js';
 import { connectAdmin, startLedgerProcess } from '../src/cli/ledger-process.js';
 import { PostgresLedgerReader } from '../src/ledger/postgres/postgres-ledger-reader.js';
 import { loadConfig } from '../src/runtime/config.js';
+import { TollbookError } from '../src/runtime/errors.js';
 import { createKafka } from '../src/runtime/kafka.js';
 import { createLogger } from '../src/runtime/logger.js';
 import { createPostgresPool } from '../src/runtime/postgres.js';
@@ -27,6 +29,8 @@ export interface DrainFigures {
 }
 
 const LAG_POLL_MS = 20;
+/** Longer than a rebalance that waits for a member which has died. */
+const STANDSTILL_MAX_MS = 120_000;
 
 async function drain(): Promise<DrainFigures> {
   const config = loadConfig();
@@ -62,10 +66,10 @@ async function drain(): Promise<DrainFigures> {
     },
     onFatal: (error) => void (failure = error),
   });
-  while ((await streamLag(admin, reader, topics)) > 0n) {
-    if (failure !== undefined) throw failure;
-    await delay(LAG_POLL_MS);
-  }
+  await untilDrained(
+    () => streamLag(admin, reader, topics),
+    () => failure,
+  );
   await ledger.projector.idle();
   const elapsedMs = startedMs === 0 ? 0 : performance.now() - startedMs;
   const startedAtMs = startedMs === 0 ? 0 : Date.now() - elapsedMs;
@@ -75,6 +79,20 @@ async function drain(): Promise<DrainFigures> {
   await admin.disconnect();
   await pool.end();
   return { messages, batches, elapsedMs, cpuMs: (cpu.user + cpu.system) / 1000, rssPeakBytes, startedAtMs };
+}
+
+/** Waits until nothing is left. Throws the failure of the process; CONSUMER_CRASHED when nothing moves any more. */
+async function untilDrained(lagNow: () => Promise<bigint>, failure: () => Error | undefined): Promise<void> {
+  let [left, movedAtMs] = [-1n, performance.now()];
+  for (let lag = await lagNow(); lag > 0n; lag = await lagNow()) {
+    const failed = failure();
+    if (failed !== undefined) throw failed;
+    if (lag !== left) [left, movedAtMs] = [lag, performance.now()];
+    if (performance.now() - movedAtMs > STANDSTILL_MAX_MS) {
+      throw new TollbookError('CONSUMER_CRASHED', `${lag} offsets are left and none was charged for 120 s`);
+    }
+    await delay(LAG_POLL_MS);
+  }
 }
 
 process.stdout.write(`${JSON.stringify(await drain())}\n`);

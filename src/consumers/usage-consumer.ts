@@ -17,7 +17,7 @@ import type { ChargeProtocol, ChunkOutcome } from './charge-protocol.js';
 import { ChargedPositions, type CursorsReader } from './charged-positions.js';
 import { chunksOf, type MessageRange } from './chunks.js';
 import type { UsageKind } from './intake.js';
-import type { StreamPositions } from './stream-positions.js';
+import type { StartPosition, StreamPositions } from './stream-positions.js';
 
 /** What the consumer works with; times in milliseconds. */
 export interface UsageConsumerOptions {
@@ -53,6 +53,8 @@ const CHUNK_BYTES_MAX = 8 * 1024 * 1024;
 const OFFSET_HINT_INTERVAL_MS = 1_000;
 const CONFLICT_RETRIES_MAX = 5;
 const PAUSE_AFTER_FAILURE_MS = 500;
+/** Longest wait of a stop for positions that are being looked up. */
+const LOOK_UPS_WAIT_MAX_MS = 3_000;
 /** How soon an idle partition notices that the database was restored from an older backup. */
 const CURSOR_CHECK_INTERVAL_MS = 10_000;
 
@@ -72,6 +74,7 @@ export class UsageConsumer {
   readonly #consumer: Consumer;
   readonly #partitions = new Map<string, PartitionState>();
   readonly #charged = new ChargedPositions();
+  readonly #lookUps = new Set<Promise<unknown>>();
   readonly #retryTimers = new Map<string, NodeJS.Timeout>();
   #cursorTimer: NodeJS.Timeout | undefined;
   /** While false (before the join, after a stop, from a crash to the restart) kafkajs throws on seek, pause and resume. */
@@ -126,11 +129,20 @@ export class UsageConsumer {
     });
   }
 
-  /** Finishes the running chunks, commits them, leaves the group and disconnects. */
+  /** Finishes the running chunks, commits them, leaves the group, disconnects, and lets look-ups under way end. */
   async stop(): Promise<void> {
     clearInterval(this.#cursorTimer);
     await this.#consumer.stop();
     await this.#consumer.disconnect();
+    await this.#settleLookUps();
+  }
+
+  /** A look-up that outlived the stop would open the closed Kafka connection again, which keeps the process from ending. */
+  async #settleLookUps(): Promise<void> {
+    let timer: NodeJS.Timeout | undefined;
+    const enough = new Promise((resolve) => (timer = setTimeout(resolve, LOOK_UPS_WAIT_MAX_MS)));
+    await Promise.race([Promise.allSettled(this.#lookUps), enough]);
+    clearTimeout(timer);
   }
 
   /**
@@ -139,7 +151,7 @@ export class UsageConsumer {
    */
   async #seekToCursor(source: StreamSource): Promise<void> {
     try {
-      const { offset, hasCursor } = await this.#options.positions.startOf(source);
+      const { offset, hasCursor } = await this.#lookUp(source);
       if (!this.#isMember) return;
       if (hasCursor) this.#charged.note(source, offset);
       else this.#charged.forget(source);
@@ -148,6 +160,16 @@ export class UsageConsumer {
       this.#consumer.resume(selectionOf(source));
     } catch (error) {
       this.#holdBack(source, error);
+    }
+  }
+
+  async #lookUp(source: StreamSource): Promise<StartPosition> {
+    const lookUp = this.#options.positions.startOf(source);
+    this.#lookUps.add(lookUp);
+    try {
+      return await lookUp;
+    } finally {
+      this.#lookUps.delete(lookUp);
     }
   }
 

@@ -101,6 +101,32 @@ describe('a consumer that looks for its positions', function () {
     expect(failures).to.deep.equal([]);
   });
 
+  it('has stopped only when its look-ups have ended: one that went on would open a closed connection again', async () => {
+    const groupId = uniqueTopic('positions');
+    let release: (() => void) | undefined;
+    let told: (() => void) | undefined;
+    const released = new Promise<void>((resolve) => (release = resolve));
+    const answered = new Promise<string>((resolve) => (told = () => resolve('answered')));
+    let isAsked = false;
+    const fetchTopicOffsets: Admin['fetchTopicOffsets'] = async (topic) => {
+      isAsked = true;
+      await released;
+      const offsets = await world.admin.fetchTopicOffsets(topic);
+      told?.();
+      return offsets;
+    };
+    const consumer = await startConsumer({ admin: { ...world.admin, fetchTopicOffsets }, groupId });
+    await waitUntil('the ends of the logs are asked for', () => isAsked);
+    const stopped = consumer.stop().then(() => 'stopped');
+    const hasLeft = async (): Promise<boolean> =>
+      (await world.admin.describeGroups([groupId])).groups.every(({ members }) => members.length === 0);
+    await waitUntil('it has left its group', hasLeft);
+    release?.();
+    expect(await Promise.race([stopped, answered])).to.equal('answered');
+    expect(await stopped).to.equal('stopped');
+    expect(failures).to.deep.equal([]);
+  });
+
   it('takes no notice of an error that comes after it was stopped', async () => {
     let refuse: (() => void) | undefined;
     const readCursor = (): Promise<undefined> =>

@@ -1,7 +1,8 @@
 /**
  * Owns: one measured drain in a process of its own: a consumer with its projector, from the first chunk to the last
  * projection; the result is one line of JSON on stdout. Settings come from the environment, as for every process.
- * Invariants: the clock starts before the first message is fetched and stops when no offset and no projection is left.
+ * Invariants: the clock starts before the first message is fetched and stops when no offset and no projection is left; a
+ * drain that does not get on fails and says what is left.
  */
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Admin } from 'kafkajs';
@@ -9,6 +10,7 @@ import { connectAdmin, startLedgerProcess } from '../src/cli/ledger-process.js';
 import type { LedgerReader } from '../src/ledger/ledger-reader.js';
 import { PostgresLedgerReader } from '../src/ledger/postgres/postgres-ledger-reader.js';
 import { loadConfig } from '../src/runtime/config.js';
+import { TollbookError } from '../src/runtime/errors.js';
 import { createKafka } from '../src/runtime/kafka.js';
 import { createLogger } from '../src/runtime/logger.js';
 import { createPostgresPool } from '../src/runtime/postgres.js';
@@ -29,6 +31,8 @@ export interface DrainFigures {
 
 /** How often the cursors are read: the measured process pays for it. */
 const CURSOR_POLL_MS = 50;
+/** Longer than a rebalance that waits for a member which has died. */
+const STANDSTILL_MAX_MS = 120_000;
 
 async function drain(): Promise<DrainFigures> {
   const config = loadConfig();
@@ -65,10 +69,10 @@ async function drain(): Promise<DrainFigures> {
     },
     onFatal: (error) => void (failure = error),
   });
-  while (!(await isDrained(reader, ends))) {
-    if (failure !== undefined) throw failure;
-    await delay(CURSOR_POLL_MS);
-  }
+  await untilDrained(
+    () => offsetsLeft(reader, ends),
+    () => failure,
+  );
   await ledger.projector.idle();
   const elapsedMs = startedMs === 0 ? 0 : performance.now() - startedMs;
   const startedAtMs = startedMs === 0 ? 0 : Date.now() - elapsedMs;
@@ -91,13 +95,29 @@ async function endsOf(admin: Admin, topics: readonly string[]): Promise<Readonly
   return ends;
 }
 
-async function isDrained(reader: LedgerReader, ends: ReadonlyMap<string, bigint>): Promise<boolean> {
-  const left = new Map(ends);
+/** How many offsets the cursors are away from the ends. */
+async function offsetsLeft(reader: LedgerReader, ends: ReadonlyMap<string, bigint>): Promise<bigint> {
+  const positions = new Map<string, bigint>();
   for (const { source, nextOffset } of await reader.readCursors()) {
-    const key = `${source.topic}/${source.partition}`;
-    if (nextOffset >= (ends.get(key) ?? 0n)) left.delete(key);
+    positions.set(`${source.topic}/${source.partition}`, nextOffset);
   }
-  return left.size === 0;
+  let left = 0n;
+  for (const [key, end] of ends) left += end - (positions.get(key) ?? 0n);
+  return left;
+}
+
+/** Waits until nothing is left. Throws the failure of the process; CONSUMER_CRASHED when nothing moves any more. */
+async function untilDrained(lagNow: () => Promise<bigint>, failure: () => Error | undefined): Promise<void> {
+  let [left, movedAtMs] = [-1n, performance.now()];
+  for (let lag = await lagNow(); lag > 0n; lag = await lagNow()) {
+    const failed = failure();
+    if (failed !== undefined) throw failed;
+    if (lag !== left) [left, movedAtMs] = [lag, performance.now()];
+    if (performance.now() - movedAtMs > STANDSTILL_MAX_MS) {
+      throw new TollbookError('CONSUMER_CRASHED', `${lag} offsets are left and none was charged for 120 s`);
+    }
+    await delay(CURSOR_POLL_MS);
+  }
 }
 
 process.stdout.write(`${JSON.stringify(await drain())}\n`);

@@ -36,13 +36,15 @@ export interface Chunk {
   readonly nextOffset: bigint;
   /** The cursor value from which the caller has made sure that nothing chargeable precedes the first message. */
   readonly harmlessHoleFrom?: bigint;
+  /** The caller knows that the source has a cursor: when it is gone, the ledger has lost what was charged. */
+  readonly hasCursor?: boolean;
 }
 
 /** What became of a chunk. */
 export type ChunkOutcome =
   | { readonly kind: 'charged'; readonly batch: SealedBatch; readonly advances: readonly LedgerAdvance[] }
   | { readonly kind: 'alreadyCharged'; readonly nextOffset: bigint }
-  | { readonly kind: 'hole'; readonly expectedOffset: bigint; readonly firstOffset: bigint };
+  | { readonly kind: 'hole'; readonly expectedOffset: bigint };
 
 /** What the protocol works with. */
 export interface ChargeProtocolOptions extends ChargePorts {
@@ -85,6 +87,7 @@ export class ChargeProtocol {
     items: readonly IntakeItem[],
   ): Promise<ChunkOutcome> {
     const cursor = await this.#lockCursor(transaction, chunk);
+    if (cursor === undefined) return { kind: 'hole', expectedOffset: 0n };
     if (cursor.nextOffset >= chunk.nextOffset) return { kind: 'alreadyCharged', nextOffset: cursor.nextOffset };
     const fresh = itemsFrom(cursor.nextOffset, items);
     const firstOffset = fresh[0] === undefined ? chunk.nextOffset : offsetOf(fresh[0]);
@@ -93,18 +96,19 @@ export class ChargeProtocol {
       chunk.harmlessHoleFrom !== cursor.nextOffset &&
       fresh.length === items.length
     ) {
-      return { kind: 'hole', expectedOffset: cursor.nextOffset, firstOffset };
+      return { kind: 'hole', expectedOffset: cursor.nextOffset };
     }
     const nextOffset = chunk.nextOffset;
     const charged = await chargeItems(this.#options, transaction, { cursor, items: fresh, nextOffset });
     return { kind: 'charged', batch: charged.batch, advances: advancesOf(charged.content) };
   }
 
-  /** Step 2: the cursor, locked; created at the first message ever seen of a source. */
-  async #lockCursor(transaction: LedgerTransaction, chunk: Chunk): Promise<Cursor> {
+  /** Step 2: the cursor, locked; created at the first message ever seen of a source; undefined when it was lost. */
+  async #lockCursor(transaction: LedgerTransaction, chunk: Chunk): Promise<Cursor | undefined> {
     const { clusterId } = this.#options;
     const known = await transaction.lockCursor(chunk.source);
     if (known !== undefined) return ofCluster(known, clusterId);
+    if (chunk.hasCursor === true) return undefined;
     const firstOffset = chunk.messages[0]?.kafkaOffset ?? chunk.nextOffset;
     return transaction.createCursor({
       source: chunk.source,

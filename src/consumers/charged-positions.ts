@@ -1,5 +1,5 @@
 /**
- * Owns: how far this process has charged each partition it is assigned, and noticing that the ledger says less: its
+ * Owns: how far this process knows each partition it is assigned to be charged, and noticing that the ledger says less: its
  * database was restored from an older backup. A partition with traffic finds that out by itself (its next chunk is a
  * hole); this is for the idle ones, whose lost messages would else wait for the next one.
  * Invariants: no false alarm: a position is remembered after its commit and taken before the cursor is read, and a
@@ -25,6 +25,16 @@ export class ChargedPositions {
   /** Remembers that everything of a source before `nextOffset` is charged and committed. */
   note(source: StreamSource, nextOffset: bigint): void {
     this.#charged.set(keyOf(source), { source, nextOffset });
+  }
+
+  /** Whether something of a source is charged, as far as this process knows. */
+  has(source: StreamSource): boolean {
+    return this.#charged.has(keyOf(source));
+  }
+
+  /** Forgets a source that is read anew from its cursor. */
+  forget(source: StreamSource): void {
+    this.#charged.delete(keyOf(source));
   }
 
   /** Forgets all, as on a new assignment. */

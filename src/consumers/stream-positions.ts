@@ -22,6 +22,13 @@ export interface StreamPositionsOptions {
   readonly clusterId: string;
 }
 
+/** Where to begin. */
+export interface StartPosition {
+  readonly offset: bigint;
+  /** Whether the ledger has charged something of the source: it is then its cursor, otherwise the start of the log. */
+  readonly hasCursor: boolean;
+}
+
 /** Finds positions. */
 export class StreamPositions {
   readonly #options: StreamPositionsOptions;
@@ -31,13 +38,13 @@ export class StreamPositions {
   }
 
   /**
-   * The offset to read a source from: its cursor, or the start of the log when it has none.
+   * Where to read a source from: its cursor, or the start of the log when it has none.
    * Throws STREAM_GAP, CURSOR_AHEAD_OF_LOG, CLUSTER_MISMATCH: the partition must not be read; KAFKA_UNAVAILABLE: not now.
    */
-  async startOf(source: StreamSource): Promise<bigint> {
+  async startOf(source: StreamSource): Promise<StartPosition> {
     const cursor = await this.#options.cursors.readCursor(source);
     const log = await this.#logOf(source);
-    if (cursor === undefined) return log.start;
+    if (cursor === undefined) return { offset: log.start, hasCursor: false };
     const { nextOffset } = ofCluster(cursor, this.#options.clusterId);
     assertNoLoss(source, { nextOffset, logStart: log.start });
     if (nextOffset > log.end) {
@@ -48,7 +55,7 @@ export class StreamPositions {
         { context: { ...source, nextOffset, logEnd: log.end } },
       );
     }
-    return nextOffset;
+    return { offset: nextOffset, hasCursor: true };
   }
 
   /** Throws STREAM_GAP when Kafka's log starts behind `nextOffset`; otherwise a hole there holds nothing chargeable. */

@@ -3,7 +3,9 @@
  * Does not own: the protocol itself (charge-protocol.ts), nor where to start (stream-positions.ts).
  * Invariants: Kafka's committed offset is a hint, written at most once a second; no error escapes into kafkajs but its
  * own (a TypeError there would stop the consumer for good); a partition whose log has lost messages is paused and
- * alarmed, the others go on; on stop the running chunk is finished and committed before the group is left.
+ * alarmed, the others go on; a paused partition is read again only from a position found afresh, since the offset that
+ * kafkajs would go on from may lie behind the last message; on stop the running chunk is finished and committed before
+ * the group is left.
  */
 import type { Consumer, EachBatchPayload, Kafka } from 'kafkajs';
 import type { StreamSource } from '../ledger/batch.js';
@@ -15,7 +17,7 @@ import type { ChargeProtocol, ChunkOutcome } from './charge-protocol.js';
 import { ChargedPositions, type CursorsReader } from './charged-positions.js';
 import { chunksOf, type MessageRange } from './chunks.js';
 import type { UsageKind } from './intake.js';
-import type { StreamPositions } from './stream-positions.js';
+import type { StartPosition, StreamPositions } from './stream-positions.js';
 
 /** What the consumer works with; times in milliseconds. */
 export interface UsageConsumerOptions {
@@ -51,17 +53,20 @@ const CHUNK_BYTES_MAX = 8 * 1024 * 1024;
 const OFFSET_HINT_INTERVAL_MS = 1_000;
 const CONFLICT_RETRIES_MAX = 5;
 const PAUSE_AFTER_FAILURE_MS = 500;
+/** Longest wait of a stop for positions that are being looked up. */
+const LOOK_UPS_WAIT_MAX_MS = 3_000;
 /** How soon an idle partition notices that the database was restored from an older backup. */
 const CURSOR_CHECK_INTERVAL_MS = 10_000;
 
 /** What this process knows about a partition it is assigned. */
 interface PartitionState {
-  /** The position last sought; undefined until it was found from the cursor. */
-  soughtOffset?: bigint;
-  /** A cursor value from which a hole was found to be harmless. */
-  harmlessHoleFrom?: bigint;
+  /** All before it is charged, and Kafka is read from it without a gap; undefined until it was found from the cursor. */
+  position?: bigint;
   hintedAtMs: number;
 }
+
+/** What tells whether a seek waits. */
+type ReadPayload = Pick<EachBatchPayload, 'isStale'>;
 
 /** Consumes the usage topics into the ledger. */
 export class UsageConsumer {
@@ -69,7 +74,8 @@ export class UsageConsumer {
   readonly #consumer: Consumer;
   readonly #partitions = new Map<string, PartitionState>();
   readonly #charged = new ChargedPositions();
-  readonly #resumeTimers = new Set<NodeJS.Timeout>();
+  readonly #lookUps = new Set<Promise<unknown>>();
+  readonly #retryTimers = new Map<string, NodeJS.Timeout>();
   #cursorTimer: NodeJS.Timeout | undefined;
   /** While false (before the join, after a stop, from a crash to the restart) kafkajs throws on seek, pause and resume. */
   #isMember = false;
@@ -102,7 +108,7 @@ export class UsageConsumer {
     });
     this.#consumer.on('consumer.stop', () => {
       this.#isMember = false;
-      for (const timer of this.#resumeTimers) clearTimeout(timer);
+      for (const timer of this.#retryTimers.values()) clearTimeout(timer);
     });
     this.#consumer.on('consumer.crash', ({ payload }) => {
       if (payload.restart) return;
@@ -123,22 +129,47 @@ export class UsageConsumer {
     });
   }
 
-  /** Finishes the running chunks, commits them, leaves the group and disconnects. */
+  /** Finishes the running chunks, commits them, leaves the group, disconnects, and lets look-ups under way end. */
   async stop(): Promise<void> {
     clearInterval(this.#cursorTimer);
     await this.#consumer.stop();
     await this.#consumer.disconnect();
+    await this.#settleLookUps();
   }
 
-  /** Finds the position of a source and seeks to it, or holds the partition back. Never rejects. */
+  /** A look-up that outlived the stop would open the closed Kafka connection again, which keeps the process from ending. */
+  async #settleLookUps(): Promise<void> {
+    let timer: NodeJS.Timeout | undefined;
+    const enough = new Promise((resolve) => (timer = setTimeout(resolve, LOOK_UPS_WAIT_MAX_MS)));
+    await Promise.race([Promise.allSettled(this.#lookUps), enough]);
+    clearTimeout(timer);
+  }
+
+  /**
+   * Finds the position of a source, seeks to it and ends its pause, or holds the partition back. Never rejects.
+   * Pauses outlive a rebalance in kafkajs: one that a new assignment did not end would leave a partition unread.
+   */
   async #seekToCursor(source: StreamSource): Promise<void> {
     try {
-      const startOffset = await this.#options.positions.startOf(source);
+      const { offset, hasCursor } = await this.#lookUp(source);
       if (!this.#isMember) return;
-      this.#stateOf(source).soughtOffset = startOffset;
-      this.#consumer.seek({ ...source, offset: startOffset.toString() });
+      if (hasCursor) this.#charged.note(source, offset);
+      else this.#charged.forget(source);
+      this.#stateOf(source).position = offset;
+      this.#consumer.seek({ ...source, offset: offset.toString() });
+      this.#consumer.resume(selectionOf(source));
     } catch (error) {
       this.#holdBack(source, error);
+    }
+  }
+
+  async #lookUp(source: StreamSource): Promise<StartPosition> {
+    const lookUp = this.#options.positions.startOf(source);
+    this.#lookUps.add(lookUp);
+    try {
+      return await lookUp;
+    } finally {
+      this.#lookUps.delete(lookUp);
     }
   }
 
@@ -158,14 +189,14 @@ export class UsageConsumer {
     this.#options.onFetch?.();
     const { topic, partition, messages } = payload.batch;
     const source = { topic, partition };
-    if (this.#stateOf(source).soughtOffset === undefined) {
+    if (this.#stateOf(source).position === undefined) {
       await this.#seekToCursor(source);
       return;
     }
     const bounds = { messagesMax: this.#options.chunkMessagesMax, bytesMax: CHUNK_BYTES_MAX };
     for (const range of chunksOf(messages, bounds)) {
       if (!payload.isRunning() || payload.isStale()) break;
-      const goesOn = await this.#chargeRange(source, range);
+      const goesOn = await this.#chargeRange(source, range, payload);
       if (!goesOn) break;
       payload.resolveOffset((range.nextOffset - 1n).toString());
       await payload.heartbeat();
@@ -174,21 +205,20 @@ export class UsageConsumer {
   }
 
   /** Charges one chunk; false when reading must go on from elsewhere, or later. */
-  async #chargeRange(source: StreamSource, range: MessageRange): Promise<boolean> {
+  async #chargeRange(source: StreamSource, range: MessageRange, payload: ReadPayload): Promise<boolean> {
     try {
-      const outcome = await this.#chargeWithRetries(source, range);
-      this.#options.onChunk?.(outcome);
-      switch (outcome.kind) {
-        case 'charged':
-          this.#charged.note(source, range.nextOffset);
-          return true;
-        case 'alreadyCharged':
-          if (outcome.nextOffset === range.nextOffset) return true;
-          this.#seek(source, outcome.nextOffset);
-          return false;
-        case 'hole':
-          return await this.#crossHole(source, range, outcome.expectedOffset);
+      let outcome = await this.#chargeWithRetries(source, range);
+      if (outcome.kind === 'hole' && (await this.#isHarmlessHole(source, outcome.expectedOffset, payload))) {
+        outcome = await this.#chargeWithRetries(source, range, outcome.expectedOffset);
       }
+      this.#options.onChunk?.(outcome);
+      if (outcome.kind === 'charged') this.#charged.note(source, range.nextOffset);
+      else if (outcome.kind === 'hole' || outcome.nextOffset !== range.nextOffset) {
+        await this.#seekToCursor(source);
+        return false;
+      }
+      if (!payload.isStale()) this.#stateOf(source).position = range.nextOffset;
+      return true;
     } catch (error) {
       this.#holdBack(source, error);
       return false;
@@ -196,12 +226,16 @@ export class UsageConsumer {
   }
 
   /** Charges one chunk; repeats it from fresh state when it lost against a concurrent database transaction. */
-  async #chargeWithRetries(source: StreamSource, range: MessageRange): Promise<ChunkOutcome> {
-    const { harmlessHoleFrom } = this.#stateOf(source);
+  async #chargeWithRetries(
+    source: StreamSource,
+    range: MessageRange,
+    harmlessHoleFrom?: bigint,
+  ): Promise<ChunkOutcome> {
     const chunk = {
       source,
       kind: this.#kindOf(source),
       ...range,
+      hasCursor: this.#charged.has(source),
       ...(harmlessHoleFrom === undefined ? {} : { harmlessHoleFrom }),
     };
     for (let attempt = 1; ; attempt += 1) {
@@ -214,44 +248,37 @@ export class UsageConsumer {
     }
   }
 
-  /** Reads again from the cursor; if the hole is still there and nothing was lost, goes on across it. */
-  async #crossHole(source: StreamSource, range: MessageRange, expectedOffset: bigint): Promise<boolean> {
-    const state = this.#stateOf(source);
-    if (state.soughtOffset !== expectedOffset) {
-      this.#seek(source, expectedOffset);
-      return false;
-    }
+  /**
+   * Whether the offsets from the cursor up to a chunk hold nothing to charge: Kafka was read from just there up to it, and
+   * its log has lost nothing. Not so while a seek waits: then the chunk was read before it. Throws STREAM_GAP.
+   */
+  async #isHarmlessHole(source: StreamSource, expectedOffset: bigint, payload: ReadPayload): Promise<boolean> {
+    if (this.#stateOf(source).position !== expectedOffset || payload.isStale()) return false;
     await this.#options.positions.assertHarmlessHole(source, expectedOffset);
-    state.harmlessHoleFrom = expectedOffset;
-    return this.#chargeRange(source, range);
+    return true;
   }
 
-  #seek(source: StreamSource, offset: bigint): void {
-    this.#stateOf(source).soughtOffset = offset;
-    this.#consumer.seek({ ...source, offset: offset.toString() });
-  }
-
-  /** After an error, pauses a partition we still have: for a moment when a retry can mend it, until an operator acts otherwise. */
+  /**
+   * After an error, pauses a partition we still have: for a moment when a retry can mend it, otherwise until an operator has
+   * acted and it is assigned anew.
+   */
   #holdBack(source: StreamSource, error: unknown): void {
     const { logger, onFatal } = this.#options;
     this.#partitions.delete(keyOf(source));
+    clearTimeout(this.#retryTimers.get(keyOf(source)));
     if (!this.#isMember) return;
     if (!isTollbookError(error)) {
       onFatal(new TollbookError('INVARIANT_BROKEN', `charging ${keyOf(source)} failed unexpectedly`, { cause: error }));
       return;
     }
-    const selection = [{ topic: source.topic, partitions: [source.partition] }];
-    this.#consumer.pause(selection);
+    this.#consumer.pause(selectionOf(source));
     if (error.disposition === 'halt') {
       logger.error({ err: error, ...source }, 'partition stopped: an operator must act');
       return;
     }
     logger.warn({ err: error, ...source }, 'partition paused for a moment');
-    const timer = setTimeout(() => {
-      this.#resumeTimers.delete(timer);
-      this.#consumer.resume(selection);
-    }, PAUSE_AFTER_FAILURE_MS);
-    this.#resumeTimers.add(timer);
+    const retry = (): void => void this.#seekToCursor(source);
+    this.#retryTimers.set(keyOf(source), setTimeout(retry, PAUSE_AFTER_FAILURE_MS));
   }
 
   /** Step 7's hint: lag tools read it, nothing depends on it. */
@@ -279,6 +306,10 @@ export class UsageConsumer {
   #kindOf(source: StreamSource): UsageKind {
     return this.#options.topics.get(source.topic) ?? 'completed';
   }
+}
+
+function selectionOf({ topic, partition }: StreamSource): { topic: string; partitions: number[] }[] {
+  return [{ topic, partitions: [partition] }];
 }
 
 function keyOf({ topic, partition }: StreamSource): string {

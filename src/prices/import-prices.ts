@@ -16,6 +16,7 @@ import {
 } from '../ledger/price-book.js';
 import { samePrice } from '../ledger/pricing.js';
 import { isTollbookError, TollbookError } from '../runtime/errors.js';
+import { faultPoint } from '../runtime/fault-points.js';
 import type { PriceMap } from './price-map-reader.js';
 
 /** An import: which map into which book, in force from when (ISO 8601 UTC; default: now). */
@@ -83,7 +84,9 @@ async function importOnce(pool: pg.Pool, wanted: PriceImport, nowMs: number): Pr
   };
   const changes = compare(latest === undefined ? [] : await readPrices(pool, latest), map.prices);
   if (wanted.dryRun === true) return { outcome: 'wouldImport', version, changes };
+  await faultPoint('prices.compared');
   await insertVersion(pool, version, map.prices);
+  await faultPoint('prices.written');
   return { outcome: 'imported', version, changes };
 }
 

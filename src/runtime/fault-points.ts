@@ -32,6 +32,8 @@ export const FAULT_POINTS = {
   'projection.projected': 'projection.ts, after 4',
   'sweep.compared': 'projector.ts: hashes behind their ledger found, not yet marked',
   'sweep.inflight-found': 'inflight-sweeper.ts: stale items found, not yet dropped',
+  'prices.compared': 'import-prices.ts: the version is made, nothing is written',
+  'prices.written': 'import-prices.ts: the version is committed, not yet answered',
   'publish.taken': 'usage-publisher.ts, in 4: a batch left the buffer, Kafka does not have it',
   'publish.stored': 'usage-publisher.ts, in 4: Kafka has the batch, no promise is resolved',
 } as const;

@@ -7,6 +7,7 @@ import { uniqueTopic } from '../integration/kafka-topics.js';
 import type { ConsumeChild } from '../support/consume-child.js';
 import { useFaultStack } from '../support/fault-stack.js';
 import { FaultWorld } from '../support/fault-world.js';
+import { COMPLETION_COST, completions, send } from '../support/usage-messages.js';
 import { waitUntil } from '../support/wait-until.js';
 
 const JOIN_MAX_MS = 60_000;
@@ -70,6 +71,23 @@ describe('a writer that is overtaken', function () {
     await waitUntil('one has charged everything', async () => (await world.ledger.lag()) === 0n, TAKEN_OVER_MAX_MS);
     children[1]!.kill('SIGCONT');
     await world.recover('two consumers with the same chunks', performance.now(), children);
+  });
+
+  it('crash after 7, before the Kafka offset is committed: a chunk of another cut that overlaps the dead one is trimmed', async () => {
+    const { kafka, config } = world.ledger;
+    await send(kafka, config.topicCompleted, completions('overlap', 20, { partition: 0 }));
+    world.besides.push(...Array.from({ length: 20 }, () => COMPLETION_COST));
+    const whole = world.start({ faults: 'charge.decoded=hang@2' });
+    await world.reached(whole, 'charge.decoded');
+    const shorter = { TOLLBOOK_CHUNK_MESSAGES_MAX: '7' };
+    const dead = world.start({ faults: 'charge.woken=kill@1', settings: shorter });
+    expect(await dead.ended, dead.log()).to.equal('SIGKILL');
+    const brokenAtMs = performance.now();
+    whole.kill('SIGCONT');
+    await world.recover('an overlapping chunk', brokenAtMs, [whole]);
+    const sql = 'SELECT charged FROM ledger_batches WHERE topic = $1 AND partition = 0 ORDER BY batch_no DESC LIMIT 3';
+    const cuts = await world.ledger.rows<{ charged: number }>(sql, [config.topicCompleted]);
+    expect(cuts.map(({ charged }) => charged)).to.deep.equal([3, 7, 10]);
   });
 
   it('two chunks touch the same tenants: one waits for the other, and a conflict repeats the chunk', async () => {

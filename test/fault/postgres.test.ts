@@ -17,7 +17,11 @@ import {
   useFaultStack,
 } from '../support/fault-stack.js';
 import { FaultWorld } from '../support/fault-world.js';
+import { runTollbook } from '../support/tollbook-cli.js';
+import { completion, COMPLETION_COST, messageOf, send } from '../support/usage-messages.js';
 import { waitUntil } from '../support/wait-until.js';
+
+const DAY_MS = 86_400_000;
 
 describe('charging while PostgreSQL', function () {
   this.timeout(180_000);
@@ -33,6 +37,19 @@ describe('charging while PostgreSQL', function () {
     await reviveServer('postgres');
     await world.close();
   });
+
+  /** Redrives all letters, and fails unless so many are charged. */
+  async function redrive(letters: number): Promise<void> {
+    const settings = {
+      ...(world.ledger.environment as Record<string, string>),
+      TOLLBOOK_EVENT_AGE_MAX_MS: String(90 * DAY_MS),
+    };
+    const which = ['--letter-reason', 'OCCURRED_AT_TOO_OLD', '--yes', '--actor', 'ops'];
+    const { exitCode, stderr } = await runTollbook(['dead-letters', 'redrive', ...which], settings);
+    expect(exitCode, stderr).to.equal(0);
+    const charges = await world.ledger.rows(`SELECT FROM ledger_entries WHERE tenant_id = 'old' AND type = 'DEDUCT'`);
+    expect(charges).to.have.length(letters);
+  }
 
   function databaseName(): string {
     return new URL(world.ledger.database.url).pathname.slice(1);
@@ -64,23 +81,30 @@ describe('charging while PostgreSQL', function () {
     await world.ledger.publish(first);
     const child = world.start();
     await charged();
-    const [data, older] = [dataFolderOf('postgres'), `${dataFolderOf('postgres')}-older`];
-    await haltServer('postgres');
-    rmSync(older, { recursive: true, force: true });
-    cpSync(data, older, { recursive: true, preserveTimestamps: true });
-    ownLike(data, older);
-    await reviveServer('postgres');
+    await backUp();
     await world.ledger.publish(second);
     await charged();
     const entries = await world.ledger.count('ledger_entries');
-    await haltServer('postgres');
-    rmSync(data, { recursive: true });
-    renameSync(older, data);
-    const brokenAtMs = performance.now();
-    await reviveServer('postgres');
+    const brokenAtMs = await restore();
     expect(await world.ledger.count('ledger_entries')).to.be.below(entries);
     await world.recover('PostgreSQL restored from an older backup', brokenAtMs, [child]);
     expect(child.log()).to.include('quota hash is ahead of its ledger');
+  });
+
+  it('database restored from before a redrive: the letters are open again, and redriven again each is charged once', async () => {
+    const { kafka, config } = world.ledger;
+    const occurred_at = new Date(Date.now() - 60 * DAY_MS).toISOString();
+    const old = [1, 2, 3].map((number) => messageOf(completion('old', `old-${number}`, { occurred_at }), 0));
+    await send(kafka, config.topicCompleted, old);
+    const child = world.start();
+    await charged();
+    await backUp();
+    await redrive(old.length);
+    const brokenAtMs = await restore();
+    expect(await world.ledger.count('dead_letters')).to.equal(old.length);
+    await redrive(old.length);
+    world.besides.push(...old.map(() => COMPLETION_COST));
+    await world.recover('PostgreSQL restored from before a redrive', brokenAtMs, [child]);
   });
 
   it('disk full: charging waits, and goes on by itself once there is room', async function () {
@@ -107,10 +131,35 @@ describe('charging while PostgreSQL', function () {
     }
   });
 
+  /** Copies the data of the server as they are now. */
+  async function backUp(): Promise<void> {
+    const data = dataFolderOf('postgres');
+    await haltServer('postgres');
+    rmSync(olderThan(data), { recursive: true, force: true });
+    cpSync(data, olderThan(data), { recursive: true, preserveTimestamps: true });
+    ownLike(data, olderThan(data));
+    await reviveServer('postgres');
+  }
+
+  /** Replaces the data by those of the backup; returns when, by performance.now(). */
+  async function restore(): Promise<number> {
+    const data = dataFolderOf('postgres');
+    await haltServer('postgres');
+    rmSync(data, { recursive: true });
+    renameSync(olderThan(data), data);
+    const brokenAtMs = performance.now();
+    await reviveServer('postgres');
+    return brokenAtMs;
+  }
+
   async function charged(): Promise<void> {
     await waitUntil('everything published is charged', async () => (await world.ledger.lag()) === 0n, 60_000);
   }
 });
+
+function olderThan(folder: string): string {
+  return `${folder}-older`;
+}
 
 function mount(folder: string, size: string, how = ''): boolean {
   return spawnSync('mount', ['-t', 'tmpfs', '-o', `${how}size=${size}`, 'tmpfs', folder]).status === 0;

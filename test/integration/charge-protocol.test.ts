@@ -162,13 +162,22 @@ describe('the charge protocol', () => {
     const stream = world.stream('completed');
     await world.protocol().charge(stream.chunk([wireCompleted({ tenantId, traceId: 'a', fields: { stream: true } })]));
     const beyond = stream.chunk([wireCompleted({ tenantId, traceId: 'b', fields: { stream: true } })], 5);
-    const hole = { kind: 'hole', expectedOffset: 1n, firstOffset: 6n };
+    const hole = { kind: 'hole', expectedOffset: 1n };
     expect(await world.protocol().charge(beyond)).to.deep.equal(hole);
     expect(await world.protocol().charge({ ...beyond, harmlessHoleFrom: 0n })).to.deep.equal(hole);
     expect(await world.statuses(tenantId)).to.have.length(1);
     const batch = batchOf(await world.protocol().charge({ ...beyond, harmlessHoleFrom: 1n }));
     expect(batch).to.include({ firstOffset: 1n, nextOffset: 7n, batchNo: 2 });
     expect(await world.statuses(tenantId)).to.have.length(2);
+  });
+
+  it('reports a hole instead of beginning in the middle when a cursor that was known is gone', async () => {
+    const tenantId = world.tenant();
+    const stream = world.stream('completed');
+    const beyond = stream.chunk([wireCompleted({ tenantId, traceId: 'a', fields: { stream: true } })], 5);
+    const hole = { kind: 'hole', expectedOffset: 0n };
+    expect(await world.protocol().charge({ ...beyond, hasCursor: true })).to.deep.equal(hole);
+    expect(await world.account(tenantId)).to.equal(undefined);
   });
 
   it('refuses to read a cursor that belongs to another Kafka cluster', async () => {

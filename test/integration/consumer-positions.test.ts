@@ -1,19 +1,38 @@
-/** Owns: that a consumer looking for its positions outlives what goes away meanwhile: itself, the database, Kafka. */
+/**
+ * Owns: that a consumer looking for its positions outlives what goes away meanwhile: itself, the database, Kafka; and that
+ * it then reads every partition from where the ledger is, without waiting for a message that may not come.
+ */
 import { expect } from 'chai';
 import kafkajs from 'kafkajs';
 import type { Admin } from 'kafkajs';
+import type pg from 'pg';
 import { ChargeProtocol } from '../../src/consumers/charge-protocol.js';
+import { streamLag } from '../../src/consumers/stream-lag.js';
 import { type CursorReader, StreamPositions } from '../../src/consumers/stream-positions.js';
 import { UsageConsumer } from '../../src/consumers/usage-consumer.js';
 import { defaultTerms } from '../../src/cli/ledger-process.js';
 import { PostgresLedgerReader } from '../../src/ledger/postgres/postgres-ledger-reader.js';
 import { PostgresLedgerStore } from '../../src/ledger/postgres/postgres-ledger-store.js';
+import type { LedgerStore } from '../../src/ledger/ledger-store.js';
 import { systemClock } from '../../src/runtime/clock.js';
 import { TollbookError } from '../../src/runtime/errors.js';
 import { createLogger } from '../../src/runtime/logger.js';
+import { moveCommittedOffsets } from '../support/committed-offsets.js';
 import { LedgerWorld } from '../support/ledger-world.js';
+import { joinAndLeave } from '../support/passing-member.js';
+import { createTestDatabase, openApplicationPool } from '../support/test-database.js';
 import { completions, send } from '../support/usage-messages.js';
 import { waitUntil } from '../support/wait-until.js';
+import { uniqueTopic } from './kafka-topics.js';
+
+/** What a consumer is started with instead of the world's. */
+interface ConsumerParts {
+  readonly cursors?: CursorReader;
+  readonly store?: LedgerStore;
+  /** Tells the ends of the logs. */
+  readonly admin?: Admin;
+  readonly groupId?: string;
+}
 
 const RESUME_AFTER_MS = 500;
 
@@ -23,17 +42,17 @@ describe('a consumer that looks for its positions', function () {
   const failures: TollbookError[] = [];
   const warnings: string[] = [];
 
-  /** A consumer whose cursors are read by `cursors`, and the ends of its logs by `admin`. */
-  async function startConsumer(cursors: CursorReader, admin: Admin = world.admin): Promise<UsageConsumer> {
+  async function startConsumer(parts: ConsumerParts): Promise<UsageConsumer> {
     const { config, kafka } = world;
+    const { cursors = world.reader, store = new PostgresLedgerStore(world.pool), admin = world.admin } = parts;
     const { clusterId } = await world.admin.describeCluster();
     const consumer = new UsageConsumer({
       kafka,
-      groupId: config.consumerGroup,
+      groupId: parts.groupId ?? uniqueTopic('positions'),
       sessionTimeoutMs: config.sessionTimeoutMs,
       topics: new Map([[config.topicCompleted, 'completed']]),
       protocol: new ChargeProtocol({
-        store: new PostgresLedgerStore(world.pool),
+        store,
         gate: { refusals: () => Promise.resolve(new Map()) },
         clock: systemClock,
         limits: config,
@@ -73,12 +92,38 @@ describe('a consumer that looks for its positions', function () {
           answered = true;
         };
       });
-    const consumer = await startConsumer({ readCursor });
+    const consumer = await startConsumer({ cursors: { readCursor } });
     await waitUntil('the cursor is asked for', () => answer !== undefined);
     await consumer.stop();
     answer?.();
     await settled();
     expect(answered).to.equal(true);
+    expect(failures).to.deep.equal([]);
+  });
+
+  it('has stopped only when its look-ups have ended: one that went on would open a closed connection again', async () => {
+    const groupId = uniqueTopic('positions');
+    let release: (() => void) | undefined;
+    let told: (() => void) | undefined;
+    const released = new Promise<void>((resolve) => (release = resolve));
+    const answered = new Promise<string>((resolve) => (told = () => resolve('answered')));
+    let isAsked = false;
+    const fetchTopicOffsets: Admin['fetchTopicOffsets'] = async (topic) => {
+      isAsked = true;
+      await released;
+      const offsets = await world.admin.fetchTopicOffsets(topic);
+      told?.();
+      return offsets;
+    };
+    const consumer = await startConsumer({ admin: { ...world.admin, fetchTopicOffsets }, groupId });
+    await waitUntil('the ends of the logs are asked for', () => isAsked);
+    const stopped = consumer.stop().then(() => 'stopped');
+    const hasLeft = async (): Promise<boolean> =>
+      (await world.admin.describeGroups([groupId])).groups.every(({ members }) => members.length === 0);
+    await waitUntil('it has left its group', hasLeft);
+    release?.();
+    expect(await Promise.race([stopped, answered])).to.equal('answered');
+    expect(await stopped).to.equal('stopped');
     expect(failures).to.deep.equal([]);
   });
 
@@ -91,7 +136,7 @@ describe('a consumer that looks for its positions', function () {
     const unhandled: unknown[] = [];
     const noteUnhandled = (reason: unknown): void => void unhandled.push(reason);
     process.on('unhandledRejection', noteUnhandled);
-    const consumer = await startConsumer({ readCursor });
+    const consumer = await startConsumer({ cursors: { readCursor } });
     await waitUntil('the cursor is asked for', () => refuse !== undefined);
     await consumer.stop();
     refuse?.();
@@ -102,19 +147,103 @@ describe('a consumer that looks for its positions', function () {
   });
 
   it('tries again when Kafka does not tell the ends of the logs, and then charges', async () => {
-    let asked = 0;
-    const fetchTopicOffsets: Admin['fetchTopicOffsets'] = (topic) => {
-      asked += 1;
-      if (asked === 1) return Promise.reject(new kafkajs.KafkaJSConnectionError('the broker restarts'));
-      return world.admin.fetchTopicOffsets(topic);
-    };
-    const consumer = await startConsumer(world.reader, { ...world.admin, fetchTopicOffsets });
+    const consumer = await startConsumer({ admin: firstRefusing() });
     await send(world.kafka, world.config.topicCompleted, completions('acme', 1, { partition: 0 }));
     await waitUntil('the event is charged', async () => (await world.lag()) === 0n);
     await consumer.stop();
     expect(failures).to.deep.equal([]);
     expect(warnings.join()).to.include('KAFKA_UNAVAILABLE').and.to.include('the broker restarts');
   });
+
+  it('does not wait for another message where the first look-up fails and Kafka has the end as the position of the group', async () => {
+    await send(world.kafka, world.config.topicCompleted, completions('idle', 3, { partition: 0 }));
+    const groupId = uniqueTopic('positions');
+    await moveCommittedOffsets(world, groupId, 'end');
+    const consumer = await startConsumer({ admin: firstRefusing(), groupId });
+    await waitUntil('the events are charged', async () => (await world.lag()) === 0n);
+    await consumer.stop();
+    expect(failures).to.deep.equal([]);
+  });
+
+  it('reads a stopped partition again once it is mended and assigned anew', async () => {
+    await send(world.kafka, world.config.topicCompleted, completions('mended', 3, { partition: 0 }));
+    const groupId = uniqueTopic('positions');
+    let isMended = false;
+    const readCursor: CursorReader['readCursor'] = (source) => {
+      if (isMended) return world.reader.readCursor(source);
+      return Promise.reject(new TollbookError('STREAM_GAP', 'messages were removed'));
+    };
+    const consumer = await startConsumer({ cursors: { readCursor }, groupId });
+    await waitUntil('it is stopped', () => warnings.join().includes('an operator must act'));
+    isMended = true;
+    await joinAndLeave(world, groupId);
+    await waitUntil('the events are charged', async () => (await world.lag()) === 0n);
+    await consumer.stop();
+    expect(failures).to.deep.equal([]);
+  });
+
+  for (const [name, left] of [
+    ['start', 'the cursor of this very start'],
+    ['nothing', 'no cursor at all'],
+  ] as const) {
+    it(`charges all that a restored database has lost before a message that comes first: it has ${left}`, async () => {
+      const database = await createTestDatabase();
+      const restored = ledgerOn(openApplicationPool(database));
+      if (name === 'start') await drained(restored);
+      let now = ledgerOn(world.pool);
+      const consumer = await startConsumer({
+        store: { transact: (work) => now.store.transact(work) },
+        cursors: { readCursor: (source) => now.reader.readCursor(source) },
+      });
+      const topic = world.config.topicCompleted;
+      await send(world.kafka, topic, completions(`before-${name}`, 3, { partition: 0 }));
+      await waitUntil('the events are charged', async () => (await world.lag()) === 0n);
+      now = restored;
+      await send(world.kafka, topic, completions(`after-${name}`, 1, { partition: 0 }));
+      await waitUntil('the event is charged', async () => (await lagOf(restored)) === 0n);
+      await consumer.stop();
+      const { rows } = await restored.pool.query(
+        `SELECT FROM ledger_entries WHERE type = 'DEDUCT' AND tenant_id = ANY($1)`,
+        [[`before-${name}`, `after-${name}`]],
+      );
+      expect(rows).to.have.length(4);
+      expect(failures).to.deep.equal([]);
+      await restored.pool.end();
+      await database.drop();
+    });
+  }
+
+  interface LedgerParts {
+    readonly pool: pg.Pool;
+    readonly store: LedgerStore;
+    readonly reader: PostgresLedgerReader;
+  }
+
+  function ledgerOn(pool: pg.Pool): LedgerParts {
+    return { pool, store: new PostgresLedgerStore(pool), reader: new PostgresLedgerReader(pool) };
+  }
+
+  function lagOf({ reader }: LedgerParts): Promise<bigint> {
+    return streamLag(world.admin, reader, [world.config.topicCompleted]);
+  }
+
+  /** Charges everything into a ledger. */
+  async function drained(ledger: LedgerParts): Promise<void> {
+    const consumer = await startConsumer({ store: ledger.store, cursors: ledger.reader });
+    await waitUntil('everything is charged', async () => (await lagOf(ledger)) === 0n);
+    await consumer.stop();
+  }
+
+  /** An admin client that is refused the first time it asks for the ends of the logs. */
+  function firstRefusing(): Admin {
+    let asked = 0;
+    const fetchTopicOffsets: Admin['fetchTopicOffsets'] = (topic) => {
+      asked += 1;
+      if (asked === 1) return Promise.reject(new kafkajs.KafkaJSConnectionError('the broker restarts'));
+      return world.admin.fetchTopicOffsets(topic);
+    };
+    return { ...world.admin, fetchTopicOffsets };
+  }
 
   /** Waits until all that a late answer sets in motion is over: a round trip to Kafka, and the timer of a paused partition. */
   async function settled(): Promise<void> {

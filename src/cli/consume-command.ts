@@ -95,7 +95,10 @@ async function stopInTime(starting: Promise<LedgerProcess>, logger: Logger): Pro
   );
   const isStopped = await Promise.race([stopped.then(() => true), delay(STOP_MAX_MS, false)]);
   if (isStopped) return;
-  logger.warn({ waitedMs: STOP_MAX_MS }, 'a server does not answer: stopping without it; open chunks are charged again');
+  logger.warn(
+    { waitedMs: STOP_MAX_MS },
+    'a server does not answer: stopping without it; open chunks are charged again',
+  );
 }
 
 /** Tells now and then what has been charged. */

@@ -110,8 +110,8 @@ describe('the memory of a consumer', function () {
     await waitUntil('the rest is charged', async () => (await world.ledger.lag()) === 0n, REACH_MAX_MS);
     const { residentMb, heapMb } = watch.take();
     await watch.stop();
-    console.info(
-      `      backlog ${backlogMb.toFixed(0)} MB, at most ${residentMb.toFixed(0)} MB resident, heap ${heapMb.toFixed(0)} MB`,
+    process.stdout.write(
+      `      backlog ${backlogMb.toFixed(0)} MB, at most ${residentMb.toFixed(0)} MB resident, heap ${heapMb.toFixed(0)} MB\n`,
     );
     expect(residentMb).to.be.within(1, RESIDENT_MAX_MB);
     child.kill('SIGTERM');

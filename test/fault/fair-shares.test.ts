@@ -101,7 +101,9 @@ describe('a flood of', function () {
         interleaved.splice(index * (FLOOD / GOOD + 1), 0, message);
       }
       const found = await drain(name, interleaved);
-      console.info(`      ${found.toFixed(3)} ms a message, good ones alone ${millisecondsPerGood.toFixed(3)}`);
+      process.stdout.write(
+        `      ${found.toFixed(3)} ms a message, good ones alone ${millisecondsPerGood.toFixed(3)}\n`,
+      );
       expect(found).to.be.below(DEARER_MAX * millisecondsPerGood);
     });
   }
@@ -151,7 +153,7 @@ describe('a tenant with a backlog', function () {
     });
     const tookMs = performance.now() - publishedMs;
     const left = await world.ledger.lag();
-    console.info(`      fresh events took ${tookMs.toFixed(0)} ms, ${left} of the backlog were left`);
+    process.stdout.write(`      fresh events took ${tookMs.toFixed(0)} ms, ${left} of the backlog were left\n`);
     expect(left).to.satisfy((lag: bigint) => lag > 0n);
     expect(tookMs).to.be.below(FRESH_MAX_MS);
     world.besides.push(...Array.from({ length: HOT + COLD }, () => COMPLETION_COST));

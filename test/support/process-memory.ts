@@ -29,10 +29,10 @@ export async function watchMemory(child: ConsumeChild): Promise<MemoryWatch> {
   );
   const url = `http://127.0.0.1:${String(port())}/metrics`;
   let peak: MemoryPeak = { residentMb: 0, heapMb: 0 };
-  let isWatching = true;
-  void child.ended.then(() => (isWatching = false));
+  const over = new AbortController();
+  void child.ended.then(() => over.abort());
   const watching = (async () => {
-    while (isWatching) {
+    while (!over.signal.aborted) {
       peak = higher(peak, await readFigures(url));
       await delay(SAMPLE_EVERY_MS);
     }
@@ -44,7 +44,7 @@ export async function watchMemory(child: ConsumeChild): Promise<MemoryWatch> {
       return taken;
     },
     stop: async () => {
-      isWatching = false;
+      over.abort();
       await watching;
     },
   };

@@ -1,15 +1,17 @@
 /**
  * Owns: `tollbook consume` and `tollbook project`: running until asked to stop.
  * Does not own: what they run (ledger-process.ts).
- * Invariants: SIGTERM and SIGINT stop cleanly with exit code 0; a fatal error stops as far as possible and is thrown.
+ * Invariants: SIGTERM and SIGINT stop with exit code 0, also while it starts, and within seconds, also while a server does
+ * not answer; a fatal error stops as far as possible and is thrown.
  */
+import { setTimeout as delay } from 'node:timers/promises';
 import { type Command, InvalidArgumentError } from 'commander';
 import type { ChunkOutcome } from '../consumers/charge-protocol.js';
 import { loadConfig } from '../runtime/config.js';
 import type { TollbookError } from '../runtime/errors.js';
 import { createLogger, type Logger } from '../runtime/logger.js';
 import { listenForStop } from '../runtime/shutdown.js';
-import { startLedgerProcess } from './ledger-process.js';
+import { type LedgerProcess, startLedgerProcess } from './ledger-process.js';
 
 interface RunFlags {
   readonly project?: boolean;
@@ -18,6 +20,8 @@ interface RunFlags {
 
 const SWEEP_INTERVAL_DEFAULT_S = 60;
 const REPORT_INTERVAL_MS = 10_000;
+/** Less than the 10 s after which supervisors usually kill. */
+const STOP_MAX_MS = 8_000;
 
 /** Adds `consume` and `project` to the program. */
 export function registerConsumeCommand(program: Command): void {
@@ -55,10 +59,12 @@ async function run({
   const config = loadConfig();
   const logger = createLogger({ level: config.logLevel, name: 'tollbook' });
   const stop = listenForStop();
+  const stopping = new AbortController();
+  void stop.received.then(() => stopping.abort());
   const tally = new ChunkTally(logger);
   let fail: (error: TollbookError) => void;
   const fatal = new Promise<TollbookError>((resolve) => (fail = resolve));
-  const ledger = await startLedgerProcess({
+  const starting = startLedgerProcess({
     config,
     logger,
     consumes,
@@ -66,15 +72,33 @@ async function run({
     sweepIntervalMs: flags.sweepInterval * 1000,
     onChunk: (outcome) => tally.add(outcome),
     onFatal: (error) => fail(error),
+    stopping: stopping.signal,
   });
-  logger.info({ consumes, projects }, 'running; SIGTERM stops cleanly');
-  const ending = await Promise.race([stop.received, fatal]);
+  const running = starting.then(async () => {
+    logger.info({ consumes, projects }, 'running; SIGTERM stops cleanly');
+    return Promise.race([stop.received, fatal]);
+  });
+  const ending = await Promise.race([stop.received, fatal, running]);
   logger.info({ because: typeof ending === 'string' ? ending : ending.code }, 'stopping');
-  await ledger.stop();
+  await stopInTime(starting, logger);
   tally.stop();
   stop.release();
   if (typeof ending !== 'string') throw ending;
   logger.info('stopped');
+}
+
+/** Stops a process, running or starting. A server that does not answer is not waited for: a crash would lose nothing either. */
+async function stopInTime(starting: Promise<LedgerProcess>, logger: Logger): Promise<void> {
+  const stopped = starting.then(
+    (ledger) => ledger.stop(),
+    () => undefined,
+  );
+  const isStopped = await Promise.race([stopped.then(() => true), delay(STOP_MAX_MS, false)]);
+  if (isStopped) return;
+  logger.warn(
+    { waitedMs: STOP_MAX_MS },
+    'a server does not answer: stopping without it; open chunks are charged again',
+  );
 }
 
 /** Tells now and then what has been charged. */

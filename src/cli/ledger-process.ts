@@ -37,6 +37,7 @@ import { auditTurns } from './audit-turns.js';
 import { anchorTopics, startAnchorPublisher } from './anchor-parts.js';
 import { chargingParts } from './charging-parts.js';
 import { measured, serveMetrics, watchStreamLag } from './ledger-metrics.js';
+import { onceItAnswers, type ServerWait } from './server-wait.js';
 
 export { defaultTerms } from './charging-parts.js';
 
@@ -57,6 +58,8 @@ export interface LedgerProcessOptions {
   readonly onProjected?: (versions: readonly ProjectedVersion[]) => void;
   /** Called once when the process cannot go on. */
   readonly onFatal: (error: TollbookError) => void;
+  /** Given: servers that are away at the start are waited for until it is aborted; else the start fails. */
+  readonly stopping?: AbortSignal;
 }
 
 /** A running process. */
@@ -70,7 +73,7 @@ const IDLE_CONNECTIONS = 2;
 /** The sweep for expired holds may wait for a lock: it must not take the connection of a partition. */
 const EXPIRY_CONNECTIONS = 1;
 
-/** Starts a consumer, a projector, or both. Throws SCHEMA_OUT_OF_DATE, PRICE_BOOK_UNKNOWN, TOPIC_MISSING, … */
+/** Starts a consumer, a projector, or both. Throws SCHEMA_OUT_OF_DATE, PRICE_BOOK_UNKNOWN, TOPIC_MISSING, RUN_STOPPED, … */
 export async function startLedgerProcess(options: LedgerProcessOptions): Promise<LedgerProcess> {
   const closers: (() => Promise<unknown>)[] = [];
   const stop = async (): Promise<void> => {
@@ -93,8 +96,7 @@ async function assemble(
   closers.push(await serveMetrics(metrics, { config, logger }));
   const pool = openPool(options);
   closers.push(() => pool.end());
-  await assertSchemaCurrent(pool);
-  if (options.consumes && config.priceBook !== '') await assertPriceBook(pool, config.priceBook, 'TOLLBOOK_PRICE_BOOK');
+  await onceItAnswers(() => assertDatabaseReady(options, pool), waitOf(options));
   const redis = openRedis(config, logger);
   closers.push(() => {
     redis.disconnect();
@@ -113,11 +115,20 @@ async function assemble(
     metrics.watchProjections(() => projector.stats());
     const worker = projectionWorker(options, { pool, projector, reader, redis, scripts, metrics });
     closers.push(() => worker.stop());
-    await worker.start();
+    await onceItAnswers(() => worker.start(), waitOf(options));
   }
   if (options.consumes) closers.push(startHoldExpiry(options, { pool, projector }));
   if (options.consumes) await startConsumer(options, closers, { pool, scripts, reader, projector, metrics });
   return { projector };
+}
+
+function waitOf({ logger, stopping }: LedgerProcessOptions): ServerWait {
+  return { logger, stopping };
+}
+
+async function assertDatabaseReady({ config, consumes }: LedgerProcessOptions, pool: pg.Pool): Promise<void> {
+  await assertSchemaCurrent(pool);
+  if (consumes && config.priceBook !== '') await assertPriceBook(pool, config.priceBook, 'TOLLBOOK_PRICE_BOOK');
 }
 
 function openPool({ config, logger, consumes }: LedgerProcessOptions): pg.Pool {
@@ -130,9 +141,19 @@ function openPool({ config, logger, consumes }: LedgerProcessOptions): pg.Pool {
   });
 }
 
-/** Connects to Redis; errors of the connection are told at debug level, since the gate and the projector tell of their effect. */
+/** Connects to Redis; that it is away is told once, since the gate and the projector tell of the effect, when there is one. */
 export function openRedis(config: Readonly<Config>, logger: Logger): Redis {
-  return createRedis(config.redisUrl, { onError: (error) => logger.debug({ err: error }, 'Redis connection') });
+  let isAway = false;
+  const onError = (error: TollbookError): void => {
+    logger[isAway ? 'debug' : 'warn']({ err: error }, 'Redis is away: connecting until it answers');
+    isAway = true;
+  };
+  const redis = createRedis(config.redisUrl, { onError });
+  redis.on('ready', () => {
+    if (isAway) logger.info('Redis is connected');
+    isAway = false;
+  });
+  return redis;
 }
 
 interface ProjectionParts {
@@ -193,7 +214,7 @@ async function startConsumer(
   const { config, logger } = options;
   const kafka = createKafka({ brokers: config.kafkaBrokers.split(','), clientId: 'tollbook-consume', logger });
   const topics = [config.topicPending, config.topicCompleted, ...anchorTopics(config)];
-  const { admin, clusterId } = await connectAdmin(kafka, topics);
+  const { admin, clusterId } = await onceItAnswers(() => connectAdmin(kafka, topics), waitOf(options));
   closers.push(() => admin.disconnect());
   closers.push(startAnchorPublisher(config, { pool: parts.pool, kafka, logger }));
   const { metrics, reader } = parts;
@@ -226,9 +247,11 @@ async function startConsumer(
     onFatal: options.onFatal,
   });
   closers.push(() => consumer.stop());
-  await consumer.start().catch((error: unknown) => {
-    throw kafkaProblem(error);
-  });
+  const start = (): Promise<void> =>
+    consumer.start().catch((error: unknown) => {
+      throw kafkaProblem(error);
+    });
+  await onceItAnswers(start, waitOf(options));
 }
 
 /** Connects an admin client and makes sure that the topics exist. Throws KAFKA_UNAVAILABLE, TOPIC_MISSING. */

@@ -90,12 +90,27 @@ export class UsageConsumer {
       metadataMaxAge: METADATA_AGE_MAX_MS,
       maxWaitTimeInMs: FETCH_WAIT_MS,
       maxBytesPerPartition: FETCH_BYTES_PER_PARTITION,
+      // No more than what is charged at once: a fetch waits, decoded, in memory.
+      maxBytes: FETCH_BYTES_PER_PARTITION * options.partitionsConcurrent,
       allowAutoTopicCreation: false,
+    });
+    this.#followGroup();
+  }
+
+  /** Joins the group and starts charging; resolves once the consumer runs. May be called again after it has failed. */
+  async start(): Promise<void> {
+    await this.#consumer.connect();
+    await this.#consumer.subscribe({ topics: [...this.#options.topics.keys()], fromBeginning: true });
+    this.#cursorTimer ??= setInterval(() => void this.#followRestored(), CURSOR_CHECK_INTERVAL_MS);
+    await this.#consumer.run({
+      autoCommit: false,
+      eachBatchAutoResolve: false,
+      partitionsConsumedConcurrently: this.#options.partitionsConcurrent,
+      eachBatch: (payload) => this.#consumeBatch(payload),
     });
   }
 
-  /** Joins the group and starts charging; resolves once the consumer runs. */
-  async start(): Promise<void> {
+  #followGroup(): void {
     this.#consumer.on('consumer.group_join', ({ payload }) => {
       this.#isMember = true;
       this.#partitions.clear();
@@ -117,15 +132,6 @@ export class UsageConsumer {
           cause: payload.error,
         }),
       );
-    });
-    this.#cursorTimer = setInterval(() => void this.#followRestored(), CURSOR_CHECK_INTERVAL_MS);
-    await this.#consumer.connect();
-    await this.#consumer.subscribe({ topics: [...this.#options.topics.keys()], fromBeginning: true });
-    await this.#consumer.run({
-      autoCommit: false,
-      eachBatchAutoResolve: false,
-      partitionsConsumedConcurrently: this.#options.partitionsConcurrent,
-      eachBatch: (payload) => this.#consumeBatch(payload),
     });
   }
 

@@ -2,7 +2,8 @@
  * Owns: how this project connects to Redis, and the one translation of its errors into ours.
  * Does not own: what is done meanwhile (PostgreSQL decides), nor the replies of scripts (lua/quota-replies.ts).
  * Invariants: a connection error never crashes the process; a command fails at once while there is no connection, and is
- * never sent again by the client, since a chunk rather decides without Redis than waits for it.
+ * never sent again by the client, since a chunk rather decides without Redis than waits for it; a server that stands
+ * still does not make memory grow.
  */
 import { Redis } from 'ioredis';
 import { TollbookError, isTollbookError } from './errors.js';
@@ -20,6 +21,11 @@ export interface RedisConnectionOptions {
 }
 
 const CONNECT_TIMEOUT_MS = 2_000;
+/**
+ * How long a server may owe an answer before its connection is given up. One that stands still would else collect a
+ * question of every chunk in our memory, for as long as it stands. More than any script takes, and than any deadline.
+ */
+const SILENCE_MAX_MS = 10_000;
 const RECONNECT_DELAY_MIN_MS = 50;
 const RECONNECT_DELAY_MAX_MS = 2_000;
 
@@ -44,6 +50,7 @@ export function createRedis(url: string, options: RedisConnectionOptions): Redis
     connectionName: options.connectionName ?? 'tollbook',
     connectTimeout: options.connectTimeoutMs ?? CONNECT_TIMEOUT_MS,
     ...(options.commandTimeoutMs === undefined ? {} : { commandTimeout: options.commandTimeoutMs }),
+    socketTimeout: SILENCE_MAX_MS,
     enableOfflineQueue: false,
     autoResendUnfulfilledCommands: false,
     // 0 fails what was sent as soon as the connection is lost; anything above lets it wait for reconnects.

@@ -71,6 +71,25 @@ describe('the projector', () => {
     await expectAtRest(world, tenantIds);
   });
 
+  it('keeps no more marks than its bound while Redis is away, and a sweep finds the tenants behind them', async () => {
+    const tenantIds = [world.tenant(), world.tenant()];
+    for (const tenantId of tenantIds) await charge(world.stream('completed'), tenantId, 'a');
+    redis.disconnect();
+    await waitUntil('it is disconnected', () => redis.status === 'end');
+    projector.mark(tenantIds);
+    for (let first = 0; first < 250_000; first += 1_000) {
+      projector.mark(Array.from({ length: 1_000 }, (_, index) => `nobody-${first + index}`));
+      expect(projector.stats().waiting).to.be.at.most(100_000);
+    }
+    await redis.connect();
+    await waitUntil('both are projected', async () => {
+      const versions = await Promise.all(tenantIds.map((tenantId) => world.hash(tenantId)));
+      return versions.every(({ version }) => version === '2');
+    });
+    await projector.idle();
+    await expectAtRest(world, tenantIds);
+  });
+
   it('stops also when Redis goes away before the last marks are projected', async () => {
     const tenantId = world.tenant();
     await charge(world.stream('completed'), tenantId, 'a');

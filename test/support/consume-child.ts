@@ -18,7 +18,16 @@ const running = new Set<ChildProcess>();
 
 /** Starts `tollbook consume` with nothing in its environment but these settings and the PATH. */
 export function startConsume(environment: Environment, flags: readonly string[] = []): ConsumeChild {
-  return startNode([MAIN, 'consume', ...flags], environment);
+  return startTollbook(['consume', ...flags], environment);
+}
+
+/** Starts another command of tollbook, likewise; `nodeFlags` are those of Node itself. */
+export function startTollbook(
+  args: readonly string[],
+  environment: Environment,
+  nodeFlags: readonly string[] = [],
+): ConsumeChild {
+  return startNode([...nodeFlags, MAIN, ...args], environment);
 }
 
 /** Starts Node on a script and its arguments, likewise. */

@@ -4,6 +4,7 @@
  */
 import type pg from 'pg';
 import type { LedgerAppend } from '../ledger-store.js';
+import { arrayLiteral } from './array-literal.js';
 
 /** Writes the dead letters of a batch. */
 export async function insertDeadLetters(client: pg.ClientBase, { batch, deadLetters }: LedgerAppend): Promise<void> {
@@ -50,14 +51,19 @@ export async function insertSkipped(client: pg.ClientBase, { batch, skipped }: L
 
 /** Parks the completions of a batch whose price is missing. */
 export async function insertUnpriced(client: pg.ClientBase, { batch, unpriced }: LedgerAppend): Promise<void> {
-  for (const { kafkaOffset, tenantId, event, meters } of unpriced) {
-    await client.query(
-      `INSERT INTO unpriced_usage (tenant_id, trace_id, topic, partition, kafka_offset, meters, event, batch_id, recorded_at)
-       VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)`,
-      [
-        ...[tenantId, event.traceId, batch.source.topic, batch.source.partition, kafkaOffset, meters],
-        ...[JSON.stringify(event), batch.batchId, batch.sealedAt],
-      ],
-    );
-  }
+  if (unpriced.length === 0) return;
+  await client.query(
+    `INSERT INTO unpriced_usage (tenant_id, trace_id, topic, partition, kafka_offset, meters, event, batch_id, recorded_at)
+     SELECT u.tenant_id, u.trace_id, $1, $2, u.kafka_offset, u.meters::text[], u.event, $3, $4
+     FROM unnest($5::bigint[], $6::text[], $7::text[], $8::text[], $9::jsonb[])
+       AS u(kafka_offset, tenant_id, trace_id, meters, event)`,
+    [
+      ...[batch.source.topic, batch.source.partition, batch.batchId, batch.sealedAt],
+      unpriced.map(({ kafkaOffset }) => kafkaOffset),
+      unpriced.map(({ tenantId }) => tenantId),
+      unpriced.map(({ event }) => event.traceId),
+      unpriced.map(({ meters }) => arrayLiteral(meters)),
+      unpriced.map(({ event }) => JSON.stringify(event)),
+    ],
+  );
 }

@@ -52,6 +52,19 @@ describe('a process and its servers', function () {
     expect(performance.now() - askedMs, child.log()).to.be.below(STOP_WITHIN_MS);
   }
 
+  /** Stops a server in the middle of its work, PostgreSQL with the processes that serve consumers; returns how it goes on. */
+  async function standStill(server: ServerName): Promise<() => void> {
+    const serving = await world.ledger.rows<{ pid: number }>(
+      `SELECT pid FROM pg_stat_activity WHERE application_name = 'tollbook-consume' AND datname = current_database()`,
+    );
+    const signal = (name: NodeJS.Signals): void => {
+      signalServer(server, name);
+      if (server === 'postgres') for (const { pid } of serving) process.kill(pid, name);
+    };
+    signal('SIGSTOP');
+    return () => signal('SIGCONT');
+  }
+
   describe('start order does not matter:', () => {
     for (const last of SERVERS) {
       it(`a consumer that starts before ${last} says so, waits, and charges once it is there; SIGTERM ends the wait`, async () => {
@@ -115,11 +128,11 @@ describe('a process and its servers', function () {
     for (const server of SERVERS) {
       it(`SIGTERM while ${server} stands still (SIGSTOP)`, async () => {
         const child = await underLoad();
-        signalServer(server, 'SIGSTOP');
+        const goOn = await standStill(server);
         try {
           await expectEnds(child);
         } finally {
-          signalServer(server, 'SIGCONT');
+          goOn();
         }
         await world.recover(`stopped while ${server} stood still`, performance.now());
       });

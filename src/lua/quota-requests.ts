@@ -54,18 +54,20 @@ export interface HoldRequest {
 
 /** Writes one tenant's arguments of quota-deduct. Throws MONEY_OUT_OF_RANGE. */
 export function encodeDeltas({ ledgerSeq, items }: TenantDeltas): string[] {
-  const packed = items.map(({ traceId, phase, delta }) => encodeItem(itemField(traceId, phase), delta)).join('');
+  let packed = '';
+  for (const { traceId, phase, delta } of items) packed += encodeItem(itemField(traceId, phase), delta);
   return [String(ledgerSeq), packed];
 }
 
 /** Writes one tenant's arguments of quota-project. Throws MONEY_OUT_OF_RANGE. */
 export function encodeProjection({ expectedVersion, onlyIfNoInflight, hash, drop }: TenantProjection): string[] {
-  const expected = expectedVersion === null ? '-' : String(expectedVersion);
-  return [expected, onlyIfNoInflight ? '1' : '0', ...encodeQuotaHash(hash), drop.map(encodeDrop).join('')];
-}
-
-function encodeDrop({ traceId, phase }: DropSpec): string {
-  return phase === 'all' ? `*${traceId}\n` : `=${itemField(traceId, phase)}\n`;
+  const [expected, only] = [expectedVersion === null ? '-' : String(expectedVersion), onlyIfNoInflight ? '1' : '0'];
+  let [items, traces] = ['', ''];
+  for (const { traceId, phase } of drop) {
+    if (phase === 'all') traces += `${traceId}\0`;
+    else items += `${itemField(traceId, phase)}\0`;
+  }
+  return [`${expected} ${only} ${encodeQuotaHash(hash).join(' ')}`, items, traces];
 }
 
 /** Writes the arguments of quota-hold. Throws MONEY_OUT_OF_RANGE. */

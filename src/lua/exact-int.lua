@@ -8,12 +8,13 @@
 -- Replies: none. Unchanged on refusal: everything. Cost: O(1) an operation.
 
 local LIMB = 1000000000
+local number_of = tonumber
 
 -- Reads text that is known to match ^-?%d+$ and to be at most 24 digits long; returns hi, lo. Up to 15 characters the whole
 -- is exact in a double and is cut by arithmetic, which is cheaper than cutting strings.
 local function int_of_digits(text)
   if #text <= 15 then
-    local whole = tonumber(text)
+    local whole = number_of(text)
     local lo = whole % LIMB
     return (whole - lo) / LIMB, lo
   end

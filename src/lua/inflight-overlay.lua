@@ -72,9 +72,12 @@ local function windows_of(day)
   return windows
 end
 
+-- A local is reached faster than a global, which counts where it is called for every item.
+local byte_of = string.byte
+
 -- Tells whether a text starts with a letter or digit, as trace ids do.
 local function is_trace(text)
-  local byte = string.byte(text)
+  local byte = byte_of(text)
   return byte ~= nil and (byte >= 97 and byte <= 122 or byte >= 48 and byte <= 57 or byte >= 65 and byte <= 90)
 end
 
@@ -83,7 +86,7 @@ local PHASES = { [112] = true, [99] = true, [118] = true, [120] = true }
 
 -- Tells whether a field names an item: a trace id, a colon and one phase letter.
 local function is_item_field(field)
-  local colon, phase = string.byte(field, -2, -1)
+  local colon, phase = byte_of(field, -2, -1)
   return colon == 58 and PHASES[phase] and is_trace(field)
 end
 
@@ -114,11 +117,10 @@ end
 
 -- Reads a stored item: hi and lo of the amount, and its tail (requests, windows, creation time in ms as text).
 local function stored_parse(key, value)
-  local bar = string.find(value, '|', 1, true)
-  local tail = bar and tail_of(string.sub(value, bar + 1))
-  local hi, lo
-  if tail and bar <= 21 then hi, lo = int_parse(string.sub(value, 1, bar - 1)) end
-  if not hi then error('an item of ' .. key .. ' is malformed: ' .. value) end
+  local avail, rest = string.match(value, '^(%-?%d+)|(.+)$')
+  local tail = avail and #avail <= 20 and tail_of(rest)
+  if not tail then error('an item of ' .. key .. ' is malformed: ' .. value) end
+  local hi, lo = int_of_digits(avail)
   return hi, lo, tail
 end
 
@@ -147,8 +149,8 @@ end
 
 local function add_requests(overlay, windows, requests)
   local sums, day, month = overlay.sums, windows.day_field, windows.month_field
-  sums[day] = overlay_sum(overlay, day) + requests
-  sums[month] = overlay_sum(overlay, month) + requests
+  sums[day] = (sums[day] or overlay_sum(overlay, day)) + requests
+  sums[month] = (sums[month] or overlay_sum(overlay, month)) + requests
 end
 
 -- Tells which sums of requests come to zero and go, and how many come into being.

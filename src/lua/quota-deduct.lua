@@ -18,15 +18,18 @@ local fields, amounts, terms_of = {}, {}, {}
 -- Field -> where in the plan its value stands, once an item of this call was put there.
 local placed = {}
 
+-- A local is reached faster than a global, which counts where it is called for every item.
+local cut, find = struct.unpack, string.find
+
 -- Reads the items of one tenant; returns their count, whether a quota is asked for, and the first windows that requests
 -- change: the sums of those are read along with the items, those of others when they are needed.
 local function items_read(packed, now_ms)
   local count, at, asks_quota, windows = 0, 1, false, nil
   while at <= #packed do
     local field, amount, text
-    field, amount, text, at = struct.unpack('sss', packed, at)
+    field, amount, text, at = cut('sss', packed, at)
     if not is_item_field(field) then error('an item needs a field TRACE:PHASE, not ' .. field) end
-    if #amount > 20 or not string.find(amount, '^%-?%d+$') then error('an amount is no integer: ' .. amount) end
+    if #amount > 20 or not find(amount, '^%-?%d+$') then error('an amount is no integer: ' .. amount) end
     local terms = terms_read(text, now_ms)
     if terms.quota then asks_quota = true end
     if terms.requests ~= 0 then windows = windows or terms.windows end

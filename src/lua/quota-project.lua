@@ -20,10 +20,13 @@
 local HEAD = '^([%d-]+) ([01]) (%-?%d+) (%-?%d+) (%w+) (%d+) (%d%d%d%d%-%d%d%-%d%d) (%w+) (%d+) (%d%d%d%d%-%d%d) (%d+) (%-?%d+)$'
 local PHASE_ENDS = { ':p', ':c', ':v', ':x' }
 
+-- A local is reached faster than a global, which counts where it is called for every item.
+local cut, part_of = struct.unpack, string.sub
+
 local function is_quota(text) return text == 'unlimited' or string.find(text, '^%d+$') end
 
--- Plans to set the quota hash; returns the version it must have, and the flag.
-local function head_read(key, head)
+-- Reads the first argument: the version that the hash must have, the flag, and the arguments of HSET.
+local function head_read(head)
   local expected, only_if_no_inflight, balance, credit_limit, daily_quota, daily_used, daily_date, monthly_quota,
     monthly_used, monthly_month, version, held = string.match(head, HEAD)
   if not expected or not is_quota(daily_quota) or not is_quota(monthly_quota) then
@@ -41,7 +44,7 @@ local function names_read(packed, is_name)
   local names, count, at = {}, 0, 1
   while at <= #packed do
     local name
-    name, at = struct.unpack('s', packed, at)
+    name, at = cut('s', packed, at)
     if not is_name(name) then error('a drop is neither an item nor a trace: ' .. name) end
     names[name] = true
     count = count + 1
@@ -54,10 +57,10 @@ local function landed_among_all(key, items, traces)
   local all, found, count, sums = redis.call('HKEYS', key), {}, 0, 0
   for index = 1, #all do
     local field = all[index]
-    if items[field] or traces[string.sub(field, 1, -3)] then
+    if items[field] or traces[part_of(field, 1, -3)] then
       count = count + 1
       found[count] = field
-    elseif string.byte(field) == 126 then
+    elseif byte_of(field) == 126 then
       sums = sums + 1
     end
   end
@@ -99,7 +102,7 @@ end
 
 -- Decides one tenant and plans what is to be written; returns its reply.
 local function tenant_decide(quota_key, inflight_key, head, packed_items, packed_traces)
-  local expected, only_if_no_inflight, values = head_read(quota_key, head)
+  local expected, only_if_no_inflight, values = head_read(head)
   local items, items_count = names_read(packed_items, is_item_field)
   local traces, traces_count = names_read(packed_traces, is_trace)
   if (redis.call('HGET', quota_key, 'version') or '-') ~= expected then return 'moved' end

@@ -35,17 +35,15 @@ local function quota_limit(text)
   return tonumber(text)
 end
 
-local function expect_complete(key, ...)
-  for index = 1, select('#', ...) do
-    if not select(index, ...) then error('the quota hash ' .. key .. ' is incomplete: only quota-project writes it') end
-  end
+local function fail_incomplete(key)
+  error('the quota hash ' .. key .. ' is incomplete: only quota-project writes it')
 end
 
 -- Reads what the quota hash says of the windows, into a position with a limit.
 local function position_read_used(position, key)
   local daily_used, daily_date, monthly_used, monthly_month =
     unpack(redis.call('HMGET', key, 'daily_used', 'daily_date', 'monthly_used', 'monthly_month'))
-  expect_complete(key, daily_used, daily_date, monthly_used, monthly_month)
+  if not (daily_used and daily_date and monthly_used and monthly_month) then fail_incomplete(key) end
   position.daily_used, position.daily_date = tonumber(daily_used), daily_date
   position.monthly_used, position.monthly_month = tonumber(monthly_used), monthly_month
 end
@@ -56,7 +54,7 @@ local function position_read(key, asks_quota)
   local read = redis.call('HMGET', key, 'version', 'balance', 'credit_limit', 'held', 'daily_quota', 'monthly_quota')
   local version, balance, credit_limit, held, daily_quota, monthly_quota = unpack(read)
   if not version then return nil end
-  expect_complete(key, balance, credit_limit, held, daily_quota, monthly_quota)
+  if not (balance and credit_limit and held and daily_quota and monthly_quota) then fail_incomplete(key) end
   local credit_hi, credit_lo = int_parse(credit_limit)
   local held_hi, held_lo = int_parse(held)
   local hi, lo = int_parse(balance)

@@ -187,7 +187,11 @@ async function landedInFlight(
 
 /** What recorded steps make obsolete in flight, each item named once. */
 export function dropsOf(steps: readonly TraceStep[]): DropSpec[] {
-  return steps.flatMap(({ traceId, status }) => LANDED_PHASES[status].map((phase) => ({ traceId, phase })));
+  const drops: DropSpec[] = [];
+  for (const { traceId, status } of steps) {
+    for (const phase of LANDED_PHASES[status]) drops.push({ traceId, phase });
+  }
+  return drops;
 }
 
 function alarmAhead(logger: Logger, ahead: readonly AccountProgress[], versions: Versions): void {

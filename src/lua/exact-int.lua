@@ -8,14 +8,15 @@
 -- Replies: none. Unchanged on refusal: everything. Cost: O(1) an operation.
 
 local LIMB = 1000000000
+local number_of = tonumber
 
 -- Reads text that is known to match ^-?%d+$ and to be at most 24 digits long; returns hi, lo. Up to 15 characters the whole
 -- is exact in a double and is cut by arithmetic, which is cheaper than cutting strings.
 local function int_of_digits(text)
   if #text <= 15 then
-    local whole = tonumber(text)
-    local hi = math.floor(whole / LIMB)
-    return hi, whole - hi * LIMB
+    local whole = number_of(text)
+    local lo = whole % LIMB
+    return (whole - lo) / LIMB, lo
   end
   local negative = string.byte(text) == 45
   local hi, lo = tonumber(string.sub(text, negative and 2 or 1, -10)), tonumber(string.sub(text, -9))
@@ -45,16 +46,10 @@ local function int_sub(a_hi, a_lo, b_hi, b_lo)
   return a_hi - b_hi, lo
 end
 
--- Returns -1, 0 or 1 as a is below, equal to or above b.
-local function int_compare(a_hi, a_lo, b_hi, b_lo)
-  if a_hi ~= b_hi then return a_hi < b_hi and -1 or 1 end
-  if a_lo ~= b_lo then return a_lo < b_lo and -1 or 1 end
-  return 0
-end
-
 -- Tells whether the magnitude is below 2^63 = 9223372036854775808, so that the value may be stored.
 local function int_in_range(hi, lo)
-  return int_compare(hi, lo, 9223372036, 854775808) < 0 and int_compare(hi, lo, -9223372037, 145224192) > 0
+  if hi < 9223372036 and hi > -9223372037 then return true end
+  return hi == 9223372036 and lo < 854775808 or hi == -9223372037 and lo > 145224192
 end
 
 -- Writes the integer in base 10, without leading zeros or a negative zero. Below 1e15 in magnitude the whole is exact in a

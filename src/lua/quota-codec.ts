@@ -64,11 +64,11 @@ export function itemField(traceId: string, phase: Phase): string {
 }
 
 /**
- * Writes one item: its field, its checks, and `AVAIL|REQUESTS|DAY` as it is stored, ended by a newline, so that all items
- * of a tenant are one argument. Throws MONEY_OUT_OF_RANGE at a magnitude of 2^63.
+ * Writes one item as quota-deduct.lua takes it: `TRACE:PHASE`, the amount, `CHECKS|REQUESTS|DAY`, each ended by a zero byte,
+ * so that all items of a tenant are one argument. Throws MONEY_OUT_OF_RANGE at a magnitude of 2^63.
  */
 export function encodeItem(field: string, delta: QuotaDelta): string {
-  return `${field} ${checks(delta)} ${amountNano(delta.availableNano)}|${delta.requests}|${delta.day}\n`;
+  return `${field}\0${amountNano(delta.availableNano)}\0${checks(delta)}|${delta.requests}|${delta.day}\0`;
 }
 
 /** Writes which checks a change asks for, as two 0/1 flags: of the balance, then of the quotas. */

@@ -6,22 +6,29 @@
 -- Unchanged on refusal: everything. A hold of the trace that is in flight already is answered `a` and left as it is, even
 --   with another amount: the ledger may have corrected it.
 -- Idempotent: by the field TRACE:p.
--- Cost: two HMGET and one HSET; O(1).
+-- Cost: two HMGET, a third where a quota is limited, and one HSET; O(1).
 
 -- checks
 local trace, amount, day, checks, now_ms = unpack(ARGV)
 if #KEYS ~= 2 or #ARGV ~= 5 then error('a hold needs 2 keys and 5 arguments') end
-if not string.find(amount, '^[1-9]%d*$') then error('the amount to hold is no positive integer') end
+if #amount > 19 or not string.find(amount, '^[1-9]%d*$') then error('the amount to hold is no positive integer') end
 if not string.find(now_ms, '^%d+$') then error('the time is no integer of milliseconds') end
 local field = trace .. ':p'
 if not is_item_field(field) then error('the trace does not start with a letter or digit') end
-local item = item_read('-' .. amount .. '|1|' .. day, checks)
-local position = position_read(KEYS[1])
+local terms = terms_read(checks .. '|1|' .. day, now_ms)
+local position = position_read(KEYS[1], terms.quota)
 if not position then return 'unhydrated' end
-local overlay = overlay_open(KEYS[2], { field, item.windows.day_field, item.windows.month_field })
-if overlay.stored[field] then return 'a' end
-local code = decide_item(position, overlay, field, item, now_ms)
+local windows = terms.windows
+local read = redis.call('HMGET', KEYS[2], field, '~available', windows.day_field, windows.month_field)
+if read[1] then return 'a' end
+local overlay = overlay_of(KEYS[2], read[2])
+overlay_note(overlay, windows.day_field, read[3])
+overlay_note(overlay, windows.month_field, read[4])
+local code, value = decide_item(position, overlay, '-' .. amount, terms, nil)
+if not value then return code end
+plan_add(field, value)
+overlay_plan(overlay, 0, (overlay_gone(overlay)))
 
 -- writes
-overlay_write(overlay)
+plan_write()
 return code

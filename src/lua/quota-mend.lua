@@ -101,7 +101,7 @@ end
 -- writes
 for _, key in ipairs(dropped_keys) do redis.call('DEL', key) end
 for _, plan in ipairs(plans) do
-  call_chunked('HSET', plan.key, plan.sets)
-  call_chunked('HDEL', plan.key, plan.drops)
+  call_chunked('HSET', plan.key, plan.sets, 1, #plan.sets)
+  call_chunked('HDEL', plan.key, plan.drops, 1, #plan.drops)
 end
 return replies

@@ -4,15 +4,16 @@
 -- Replies: 1 when the hold was in flight and is dropped, else 0.
 -- Unchanged on refusal: everything; there is none but malformed arguments. Charges, voids and expiries stay.
 -- Idempotent: a second release finds nothing.
--- Cost: one HMGET, two HGET, one HSET, one HDEL, one HLEN; O(1).
+-- Cost: one HLEN, one HEXISTS, one HMGET, two HGET, and one HSET with one HDEL or one DEL; O(1).
 
 -- checks
 if #KEYS ~= 1 or #ARGV ~= 1 then error('a release needs 1 key and 1 argument') end
 local field = ARGV[1] .. ':p'
 if not is_item_field(field) then error('the trace does not start with a letter or digit') end
-local overlay = overlay_open(KEYS[1], { field })
-if not overlay_drop(overlay, field) then return 0 end
+local size = redis.call('HLEN', KEYS[1])
+if size == 0 or redis.call('HEXISTS', KEYS[1], field) == 0 then return 0 end
+overlay_drop(KEYS[1], size, { field })
 
 -- writes
-overlay_write(overlay)
+plan_write()
 return 1

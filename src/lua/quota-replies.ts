@@ -67,10 +67,11 @@ export function readItemReply(code: string): ItemReply {
 /** Reads one tenant's reply of quota-deduct, which had so many items. Throws REDIS_FAILED. */
 export function readTenantReply(reply: unknown, itemCount: number): TenantReply {
   if (typeof reply !== 'string') throw undocumented('quota-deduct', reply);
+  if (reply === 'granted') return { kind: 'decided', items: Array<ItemReply>(itemCount).fill(GRANTED) };
   if (reply === 'unhydrated') return { kind: 'unhydrated' };
   const ahead = /^ahead:(\d+)$/.exec(reply)?.[1];
   if (ahead !== undefined) return { kind: 'ahead', version: Number(ahead) };
-  const items = reply === '' ? [] : reply.split(' ').map(readItemReply);
+  const items = reply.split(' ').map(readItemReply);
   if (items.length !== itemCount) throw undocumented('quota-deduct', reply);
   return { kind: 'decided', items };
 }

@@ -61,14 +61,13 @@ export function encodeDeltas({ ledgerSeq, items }: TenantDeltas): string[] {
 
 /** Writes one tenant's arguments of quota-project. Throws MONEY_OUT_OF_RANGE. */
 export function encodeProjection({ expectedVersion, onlyIfNoInflight, hash, drop }: TenantProjection): string[] {
-  let drops = '';
-  for (const spec of drop) drops += encodeDrop(spec);
-  const expected = expectedVersion === null ? '-' : String(expectedVersion);
-  return [expected, onlyIfNoInflight ? '1' : '0', ...encodeQuotaHash(hash), drops];
-}
-
-function encodeDrop({ traceId, phase }: DropSpec): string {
-  return phase === 'all' ? `*${traceId}\n` : `=${itemField(traceId, phase)}\n`;
+  const [expected, only] = [expectedVersion === null ? '-' : String(expectedVersion), onlyIfNoInflight ? '1' : '0'];
+  let [items, traces] = ['', ''];
+  for (const { traceId, phase } of drop) {
+    if (phase === 'all') traces += `${traceId}\0`;
+    else items += `${itemField(traceId, phase)}\0`;
+  }
+  return [`${expected} ${only} ${encodeQuotaHash(hash).join(' ')}`, items, traces];
 }
 
 /** Writes the arguments of quota-hold. Throws MONEY_OUT_OF_RANGE. */

@@ -6,7 +6,28 @@
 -- Codes of one item: g granted; a already in flight; b:REQUIRED:AVAILABLE in nano-units; d:LIMIT:USED and m:LIMIT:USED in
 --   requests; o out of range, the sum of amounts in flight would reach 2^63.
 -- Unchanged on refusal: everything, also the copy of the overlay.
--- Cost: one HMGET to read a position; O(1) a decision.
+-- Cost: one HMGET to read a position, two when it has a quota that is asked for; O(1) a decision.
+
+-- CHECKS|REQUESTS|DAY -> what it says and how it is stored: most items of a call share it.
+local TERMS = {}
+
+-- Reads what a wanted change says besides its amount: two 0/1 flags (check balance, check quotas), the change of the request
+-- count, the day of its windows. Fails, before anything is written, on a shape that is not allowed.
+local function terms_read(text, now_ms)
+  local terms = TERMS[text]
+  if terms then return terms end
+  local balance, quota, requests, day = string.match(text, '^([01])([01])|(%-?[01])|([%d-]+)$')
+  local windows = day and windows_of(day)
+  if not windows then error('an item needs two 0/1 flags, -1, 0 or 1 requests, and a day, not ' .. text) end
+  local start = '|' .. requests .. '|' .. day .. '|'
+  requests = tonumber(requests)
+  terms = {
+    balance = balance == '1', quota = quota == '1' and requests > 0, requests = requests, windows = windows,
+    start = start, stored = start .. now_ms,
+  }
+  TERMS[text] = terms
+  return terms
+end
 
 -- An unlimited quota is one that no count exceeds.
 local function quota_limit(text)
@@ -14,42 +35,38 @@ local function quota_limit(text)
   return tonumber(text)
 end
 
--- Reads what the quota hash says; returns nil when it is missing, which is when it has no version.
-local function position_read(key)
-  local version, balance, credit_limit, held, daily_quota, daily_used, daily_date, monthly_quota, monthly_used,
-    monthly_month = unpack(redis.call('HMGET', key, 'version', 'balance', 'credit_limit', 'held', 'daily_quota',
-    'daily_used', 'daily_date', 'monthly_quota', 'monthly_used', 'monthly_month'))
-  if not version then return nil end
-  if not (balance and credit_limit and held and daily_quota and daily_used and daily_date and monthly_quota
-    and monthly_used and monthly_month) then
-    error('the quota hash ' .. key .. ' is incomplete: only quota-project writes it')
-  end
-  local balance_hi, balance_lo = int_parse(balance)
-  local credit_hi, credit_lo = int_parse(credit_limit)
-  local held_hi, held_lo = int_parse(held)
-  local hi, lo = int_add(balance_hi, balance_lo, credit_hi, credit_lo)
-  hi, lo = int_sub(hi, lo, held_hi, held_lo)
-  return {
-    version = tonumber(version), hi = hi, lo = lo,
-    daily_limit = quota_limit(daily_quota), daily_used = tonumber(daily_used), daily_date = daily_date,
-    monthly_limit = quota_limit(monthly_quota), monthly_used = tonumber(monthly_used), monthly_month = monthly_month,
-  }
+local function fail_incomplete(key)
+  error('the quota hash ' .. key .. ' is incomplete: only quota-project writes it')
 end
 
--- Which checks an item asks for, as two 0/1 flags: of the balance, then of the quotas.
-local CHECKS = {
-  ['00'] = { balance = false, quota = false },
-  ['01'] = { balance = false, quota = true },
-  ['10'] = { balance = true, quota = false },
-  ['11'] = { balance = true, quota = true },
-}
+-- Reads what the quota hash says of the windows, into a position with a limit.
+local function position_read_used(position, key)
+  local daily_used, daily_date, monthly_used, monthly_month =
+    unpack(redis.call('HMGET', key, 'daily_used', 'daily_date', 'monthly_used', 'monthly_month'))
+  if not (daily_used and daily_date and monthly_used and monthly_month) then fail_incomplete(key) end
+  position.daily_used, position.daily_date = tonumber(daily_used), daily_date
+  position.monthly_used, position.monthly_month = tonumber(monthly_used), monthly_month
+end
 
--- Reads one wanted change from AVAIL|REQUESTS|DAY, as it is stored, and its checks; fails, before anything is written, on
--- a shape that is not allowed.
-local function item_read(text, checks)
-  local hi, lo, requests, windows = item_parse(text or '')
-  if not hi or not CHECKS[checks] then error('an item needs AVAIL|REQUESTS|DAY and two 0/1 flags, not ' .. tostring(text)) end
-  return { text = text, hi = hi, lo = lo, requests = requests, windows = windows, checks = CHECKS[checks] }
+-- Reads what the quota hash says, of the windows only where a quota is asked for and limited; returns nil when it is missing,
+-- which is when it has no version.
+local function position_read(key, asks_quota)
+  local read = redis.call('HMGET', key, 'version', 'balance', 'credit_limit', 'held', 'daily_quota', 'monthly_quota')
+  local version, balance, credit_limit, held, daily_quota, monthly_quota = unpack(read)
+  if not version then return nil end
+  if not (balance and credit_limit and held and daily_quota and monthly_quota) then fail_incomplete(key) end
+  local credit_hi, credit_lo = int_parse(credit_limit)
+  local held_hi, held_lo = int_parse(held)
+  local hi, lo = int_parse(balance)
+  hi, lo = int_add(hi, lo, credit_hi, credit_lo)
+  hi, lo = int_sub(hi, lo, held_hi, held_lo)
+  local position = { version = tonumber(version), hi = hi, lo = lo, limited = false }
+  if asks_quota and not (daily_quota == 'unlimited' and monthly_quota == 'unlimited') then
+    position.limited = true
+    position.daily_limit, position.monthly_limit = quota_limit(daily_quota), quota_limit(monthly_quota)
+    position_read_used(position, key)
+  end
+  return position
 end
 
 -- Requests used in a window when the hash counts `used` in `current`; nil for a window already past. Dates have one fixed
@@ -60,42 +77,57 @@ local function used_in(window, current, used, in_flight)
   return nil
 end
 
--- Returns the code of the quota that the item exceeds, or nil.
-local function quota_refusal(position, overlay, item)
-  local windows = item.windows
+-- Returns the code of the quota that one more request exceeds, or nil.
+local function quota_refusal(position, overlay, windows)
   local daily = used_in(windows.day, position.daily_date, position.daily_used, overlay_sum(overlay, windows.day_field))
-  if daily and daily + item.requests > position.daily_limit then
+  if daily and daily + 1 > position.daily_limit then
     return string.format('d:%.0f:%.0f', position.daily_limit, daily)
   end
   local monthly = used_in(windows.month, position.monthly_month, position.monthly_used,
     overlay_sum(overlay, windows.month_field))
-  if monthly and monthly + item.requests > position.monthly_limit then
+  if monthly and monthly + 1 > position.monthly_limit then
     return string.format('m:%.0f:%.0f', position.monthly_limit, monthly)
   end
   return nil
 end
 
--- Returns the code of the refusal, or nil when the rule grants the item.
-local function refusal_of(position, overlay, item)
-  if item.checks.balance and item.hi < 0 then
-    local hi, lo = int_add(position.hi, position.lo, overlay.hi, overlay.lo)
-    if int_add(hi, lo, item.hi, item.lo) < 0 then
-      return 'b:' .. int_format(int_sub(0, 0, item.hi, item.lo)) .. ':' .. int_format(hi, lo)
+-- Returns the code of the refusal, or nil when the rule grants an amount under its terms.
+local function refusal_of(position, overlay, hi, lo, terms)
+  if terms.balance and hi < 0 then
+    local available_hi, available_lo = int_add(position.hi, position.lo, overlay.hi, overlay.lo)
+    if int_add(available_hi, available_lo, hi, lo) < 0 then
+      return 'b:' .. int_format(int_sub(0, 0, hi, lo)) .. ':' .. int_format(available_hi, available_lo)
     end
   end
-  if not item.checks.quota or item.requests <= 0 then return nil end
-  return quota_refusal(position, overlay, item)
+  if terms.quota and position.limited then return quota_refusal(position, overlay, terms.windows) end
+  return nil
 end
 
--- Decides one item and, when it is granted, puts it into the copy of the overlay, where the next item sees it. An item in
--- flight is never checked again; what differs from it is put in its place.
-local function decide_item(position, overlay, field, item, now_ms)
-  local old = overlay.stored[field]
-  if old then
-    if string.sub(old, 1, #item.text + 1) == item.text .. '|' then return 'a' end
-    return overlay_put(overlay, field, item, now_ms) and 'a' or 'o'
-  end
-  local refusal = refusal_of(position, overlay, item)
+-- Decides on an item that is in flight already: it is never checked again; what differs from it is put in its place, with
+-- the creation time of the old. Returns the code, and what to store when that differs.
+local function decide_again(overlay, amount, terms, old)
+  local text = amount .. terms.start
+  if string.sub(old, 1, #text) == text then return 'a' end
+  local hi, lo = int_add(overlay.hi, overlay.lo, int_of_digits(amount))
+  local old_hi, old_lo, tail = stored_parse(overlay.key, old)
+  hi, lo = int_sub(hi, lo, old_hi, old_lo)
+  if not int_in_range(hi, lo) then return 'o' end
+  overlay.hi, overlay.lo = hi, lo
+  if tail.requests ~= 0 then add_requests(overlay, tail.windows, -tail.requests) end
+  if terms.requests ~= 0 then add_requests(overlay, terms.windows, terms.requests) end
+  return 'a', text .. tail.created_ms
+end
+
+-- Decides one item: an amount under its terms, `old` what is in flight under its field. What is granted counts in the copy
+-- of the overlay, where the next item sees it. Returns the code, and what to store when there is something to write.
+local function decide_item(position, overlay, amount, terms, old)
+  if old then return decide_again(overlay, amount, terms, old) end
+  local hi, lo = int_of_digits(amount)
+  local refusal = refusal_of(position, overlay, hi, lo, terms)
   if refusal then return refusal end
-  return overlay_put(overlay, field, item, now_ms) and 'g' or 'o'
+  hi, lo = int_add(overlay.hi, overlay.lo, hi, lo)
+  if not int_in_range(hi, lo) then return 'o' end
+  overlay.hi, overlay.lo = hi, lo
+  if terms.requests ~= 0 then add_requests(overlay, terms.windows, terms.requests) end
+  return 'g', amount .. terms.stored
 end

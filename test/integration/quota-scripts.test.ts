@@ -158,6 +158,27 @@ describe('the quota scripts, by example', function () {
     expect([...found].sort()).to.deep.equal([...busy].sort());
   });
 
+  it('drop a few of very many items in flight, every phase of an ended trace, and nothing else', async () => {
+    await scripts.project([projection('acme', null, hashAt(1, 1_000_000n))]);
+    const phases = ['p', 'c', 'v', 'x'] as const;
+    const ended = phases.map((phase) => ({ ...charge('ended', 1n), phase }));
+    const held = { ...charge('held', 1n), phase: 'p' as const };
+    const items = [...ended, held, charge('held', 1n), ...count(0, 5_000).map((traceId) => charge(traceId, 1n))];
+    await scripts.deduct([{ tenantId: 'acme', ledgerSeq: 1, items }], NOW_MS);
+    const drop = [
+      { traceId: 'ended', phase: 'all' as const },
+      { traceId: 'ended', phase: 'c' as const },
+      { traceId: 'held', phase: 'p' as const },
+      { traceId: 'nobody', phase: 'all' as const },
+    ];
+    const replies = await scripts.project([{ ...projection('acme', 1, hashAt(2, 1_000_000n)), drop }]);
+    expect(replies).to.deep.equal([{ kind: 'projected', dropped: 5 }]);
+    const [overlay] = await scripts.readOverlays(['acme']);
+    const left = new Set(overlay?.items.map(({ traceId, phase }) => `${traceId}:${phase}`));
+    expect(left).to.deep.equal(new Set(['held:c', ...count(0, 5_000).map((traceId) => `${traceId}:c`)]));
+    expect(overlay?.sums).to.deep.equal(sumItems(overlay?.items ?? []));
+  });
+
   it('delete the in-flight key with its last item, however it goes', async () => {
     const { inflight } = quotaKeys(test.prefix, 'acme');
     await scripts.project([projection('acme', null, hashAt(1, 100n))]);
@@ -206,35 +227,49 @@ describe('the quota scripts, by example', function () {
     const { quota, inflight } = quotaKeys(test.prefix, 'acme');
     await scripts.project([projection('acme', null, hashAt(1, 100n))]);
     const { 'quota-deduct': deduct, 'quota-hold': hold, 'quota-project': project } = readScripts();
-    const item = `t:c 11 -1|1|${DAY}\n`;
-    const values = ['1', '1', '1', '1', DAY, '1', '1', '2025-06', '2', '1'];
+    const item = ['t:c', '-1', `11|1|${DAY}`, ''].join('\0');
+    const head = `1 0 1 1 1 1 ${DAY} 1 1 2025-06 2 1`;
     const calls: readonly (readonly [text: string, args: readonly string[]])[] = [
       [deduct.text, ['5', '1']],
       [deduct.text, ['5', '1', item, 'more']],
       [deduct.text, ['now', '1', item]],
       [deduct.text, ['5', '1', `${item}more`]],
-      [deduct.text, ['5', '1', `${item}\n${item}`]],
-      [deduct.text, ['5', '1', item.trim()]],
+      [deduct.text, ['5', '1', `${item}\0${item}`]],
+      [deduct.text, ['5', '1', item.slice(0, -1)]],
       [deduct.text, ['5', '1', item.replace('t:c', '~available')]],
+      [deduct.text, ['5', '1', item.replace('t:c', '~t:c')]],
       [deduct.text, ['5', '1', item.replace('t:c', 't:q')]],
-      [deduct.text, ['5', '1', item.replace('t:c', 't c')]],
-      [deduct.text, ['5', '1', item.replace('-1|', '-1.5|')]],
+      [deduct.text, ['5', '1', item.replace('t:c', ':c')]],
+      [deduct.text, ['5', '1', item.replace('t:c', 'c')]],
+      [deduct.text, ['5', '1', item.replace('t:c', '')]],
+      [deduct.text, ['5', '1', item.replace('-1', '-1.5')]],
+      [deduct.text, ['5', '1', item.replace('-1', '1e3')]],
+      [deduct.text, ['5', '1', item.replace('-1', '0x10')]],
+      [deduct.text, ['5', '1', item.replace('-1', '')]],
+      [deduct.text, ['5', '1', item.replace('-1', '1'.repeat(21))]],
       [deduct.text, ['5', '1', item.replace('|1|', '|2|')]],
       [deduct.text, ['5', '1', item.replace(DAY, '2025-6-1')]],
-      [deduct.text, ['5', '1', item.replace(' 11 ', ' 1 ')]],
-      [deduct.text, ['5', '1', item.replace(' 11 ', ' 12 ')]],
+      [deduct.text, ['5', '1', item.replace('11|', '1|')]],
+      [deduct.text, ['5', '1', item.replace('11|', '12|')]],
       [hold.text, ['t', '0', DAY, '11', '5']],
       [hold.text, ['t', '-1', DAY, '11', '5']],
       [hold.text, ['t', '1', DAY, '5']],
       [hold.text, ['~t', '1', DAY, '11', '5']],
-      [project.text, ['1', '0', ...values]],
-      [project.text, ['1', '0', ...values, '', 'more']],
-      [project.text, ['1', '0', ...values, '=~available\n']],
-      [project.text, ['1', '0', ...values, '=t:c']],
-      [project.text, ['1', '0', ...values, 't:c\n']],
-      [project.text, ['1', '0', ...values, '=t:c\n=t:q\n']],
-      [project.text, ['1', '0', 'NaN', ...values.slice(1), '']],
-      [project.text, ['1', '2', ...values, '']],
+      [hold.text, ['t', '1', DAY, '12', '5']],
+      [hold.text, ['t', '1', '2025-6-1', '11', '5']],
+      [project.text, [head, '']],
+      [project.text, [head, '', '', 'more']],
+      [project.text, [head, '~available\0', '']],
+      [project.text, [head, 't:c', '']],
+      [project.text, [head, 't:c\0t:q\0', '']],
+      [project.text, [head, '', 't']],
+      [project.text, [head, '', '~t\0']],
+      [project.text, [head, '', '\0']],
+      [project.text, [head.replace('1 0 1', '1 0 NaN'), '', '']],
+      [project.text, [head.replace('1 0 1', '1 2 1'), '', '']],
+      [project.text, [head.replace(`1 ${DAY}`, `-1 ${DAY}`), '', '']],
+      [project.text, [head.replace('1 1 2025-06', 'limited 1 2025-06'), '', '']],
+      [project.text, [`${head} 1`, '', '']],
     ];
     for (const [text, args] of calls) {
       const failure = test.redis.eval(text, 2, quota, inflight, ...args).then(

@@ -4,7 +4,7 @@
  *  1. Decode and validate each message; what cannot be read becomes a dead letter, never an exception.
  *  2. Begin; lock the cursor; trim what is already charged. A first offset beyond the cursor is a hole: the caller finds
  *     out whether it is harmless, and says so with the next call.
- *  3. Open the missing accounts and lock all accounts of the chunk, in ascending order.
+ *  3. Lock all accounts of the chunk, in ascending order; where one is missing, none until the missing are open.
  *  4. Read the states of the chunk's traces; decide what each event wants.
  *  5. Ask Redis, within its deadline; where it does not answer the locked accounts alone decide, by the same rule.
  *  6. Append entries, fold accounts, seal the batch, advance the cursor by compare-and-set; commit.

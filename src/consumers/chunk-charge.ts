@@ -119,10 +119,7 @@ async function lockAndRead(
 ): Promise<ChunkKnowledge> {
   const chargeable = chargeableOf(items, priceBook);
   if (chargeable.length === 0) return NOTHING_KNOWN;
-  const wanted = openingsFor(defaults, chargeable);
-  const opened = await transaction.ensureAccounts([...wanted.values()]);
-  const openings = new Map([...wanted].filter(([tenantId]) => opened.has(tenantId)));
-  const accounts = await transaction.lockAccounts([...new Set(chargeable.map(tenantOf))]);
+  const { accounts, openings } = await lockTenants(transaction, defaults, chargeable);
   const traces = await transaction.readTraces(tracesOf(chargeable));
   const parked = await transaction.readUnpriced(tracesOf(chargeable.filter(mayBeParked)));
   return { accounts, traces, parked, openings, priceBook: await readPriceBook(transaction, chargeable, priceBook) };
@@ -140,6 +137,24 @@ function chargeableOf(items: readonly IntakeItem[], priceBook: string | undefine
 
 function tenantOf({ tenantId }: Chargeable): string {
   return tenantId;
+}
+
+/**
+ * Locks the accounts of a chunk. Nearly always all are there; else nothing is locked yet when the missing are opened, for
+ * who opens an account while it holds the lock of another could wait in a circle.
+ */
+async function lockTenants(
+  transaction: LedgerTransaction,
+  defaults: ChargePorts['defaults'],
+  chargeable: readonly Chargeable[],
+): Promise<Pick<ChunkKnowledge, 'accounts' | 'openings'>> {
+  const tenantIds = [...new Set(chargeable.map(tenantOf))];
+  const open = await transaction.lockOpenAccounts(tenantIds);
+  if (open !== undefined) return { accounts: open, openings: NOTHING_KNOWN.openings };
+  const wanted = openingsFor(defaults, chargeable);
+  const opened = await transaction.ensureAccounts([...wanted.values()]);
+  const openings = new Map([...wanted].filter(([tenantId]) => opened.has(tenantId)));
+  return { accounts: await transaction.lockAccounts(tenantIds), openings };
 }
 
 const NOTHING_KNOWN: ChunkKnowledge = {

@@ -89,7 +89,10 @@ export interface EntryKey {
   readonly seq: number;
 }
 
-/** The ledger inside one database transaction. Order: lockCursor, ensureAccounts, lockAccounts, reads, append. */
+/**
+ * The ledger inside one database transaction. Order: lockCursor; lockOpenAccounts, or ensureAccounts and lockAccounts; reads;
+ * append.
+ */
 export interface LedgerTransaction {
   /** Locks and returns the cursor of a source; undefined when the source has none yet. */
   lockCursor(source: StreamSource): Promise<Cursor | undefined>;
@@ -97,6 +100,8 @@ export interface LedgerTransaction {
   createCursor(cursor: Cursor): Promise<Cursor>;
   /** Opens the accounts that are missing, in sorted order; returns the tenants that were opened here. */
   ensureAccounts(openings: readonly AccountOpening[]): Promise<ReadonlySet<string>>;
+  /** Locks the accounts of all these distinct tenants in sorted order; undefined, and none locked, when one is missing. */
+  lockOpenAccounts(tenantIds: readonly string[]): Promise<Map<string, Account> | undefined>;
   /** Locks accounts in sorted order; tenants without an account are absent from the result. */
   lockAccounts(tenantIds: readonly string[]): Promise<Map<string, Account>>;
   /** Reads what the ledger says about traces; unknown traces are absent. Keys as `traceKey` writes them. */

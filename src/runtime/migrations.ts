@@ -13,6 +13,7 @@ import { PriceBooks1767398400000 } from '../../migrations/1767398400000-price-bo
 import { DeadLetterRedrive1767484800000 } from '../../migrations/1767484800000-dead-letter-redrive.js';
 import { ReadingIndexes1767570000000 } from '../../migrations/1767570000000-reading-indexes.js';
 import { ReconciliationRuns1767657600000 } from '../../migrations/1767657600000-reconciliation-runs.js';
+import { EntryStatistics1767744000000 } from '../../migrations/1767744000000-entry-statistics.js';
 import { ensureApplicationRole } from './application-role.js';
 import { TollbookError } from './errors.js';
 import { translatePostgresError } from './postgres.js';
@@ -25,6 +26,7 @@ const MIGRATIONS: readonly (new () => MigrationInterface)[] = [
   DeadLetterRedrive1767484800000,
   ReadingIndexes1767570000000,
   ReconciliationRuns1767657600000,
+  EntryStatistics1767744000000,
 ];
 const MIGRATION_NAMES = MIGRATIONS.map(({ name }) => name);
 const MIGRATIONS_TABLE = 'schema_migrations';

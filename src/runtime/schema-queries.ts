@@ -81,6 +81,7 @@ const TABLES = [
         ELSE '' END
      || CASE WHEN d.oid IS NULL THEN '' WHEN a.attgenerated <> '' THEN ' GENERATED ' || pg_get_expr(d.adbin, d.adrelid)
         ELSE ' DEFAULT ' || pg_get_expr(d.adbin, d.adrelid) END
+     || CASE WHEN a.attstattarget >= 0 THEN ' STATISTICS ' || a.attstattarget ELSE '' END
      || coalesce(E'\\ncomment: ' || col_description(c.oid, a.attnum), '') AS line
    FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid JOIN pg_type t ON t.oid = a.atttypid
      LEFT JOIN pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum

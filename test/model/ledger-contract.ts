@@ -128,6 +128,18 @@ export function ledgerContract(open: () => Promise<ContractLedger>): void {
     expect(counts).to.deep.equal(orders.map(() => 3));
   });
 
+  it('locks all accounts that are named, and none of them when one is missing', async () => {
+    const { tenantId, source } = fresh();
+    await run((transaction) => openAccount(transaction, source, tenantId));
+    const open = await run((transaction) => transaction.lockOpenAccounts([tenantId]));
+    expect([...(open ?? [])].map(([name, { seq }]) => [name, seq])).to.deep.equal([[tenantId, 1]]);
+    const lockedBeside = await run(async (transaction) => {
+      expect(await transaction.lockOpenAccounts([tenantId, 'nobody'])).to.equal(undefined);
+      return ledger.store.transact((other) => other.lockAccounts([tenantId]));
+    });
+    expect([...lockedBeside.keys()]).to.deep.equal([tenantId]);
+  });
+
   it('tells the state of a trace, its steps, and its hold once that is due', async () => {
     const { tenantId, source } = fresh();
     const trace = { tenantId, traceId: 'trace' };

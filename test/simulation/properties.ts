@@ -99,8 +99,11 @@ function isDebitMissing({ ledger, redis }: SimulatedWorld, tenantId: string, has
   const unprojected = ledger.rows.entriesOf(tenantId).filter(({ seq }) => seq > hash.version);
   const landed = new Set(unprojected.map(({ traceId, status }) => `${traceId}:${PHASE_OF[status]}`));
   const inFlight = redis.itemsOf(tenantId).filter(({ traceId, phase }) => landed.has(`${traceId}:${phase}`));
-  // Commands do not ask Redis: what they gave is known once it is projected.
-  const given = sumOf(unprojected.filter(({ actor }) => actor !== null).map(availableEffect));
+  // Commands do not ask Redis: what they gave is known once it is projected; unless a writer that died had asked for it.
+  const asked = new Set(inFlight.map(({ traceId, phase }) => `${traceId}:${phase}`));
+  const isGiven = ({ actor, traceId, status }: LedgerEntry): boolean =>
+    actor !== null && !asked.has(`${traceId}:${PHASE_OF[status]}`);
+  const given = sumOf(unprojected.filter(isGiven).map(availableEffect));
   const known = hash.balanceNano - hash.heldNano + sumOf(inFlight.map(({ availableNano }) => availableNano)) + given;
   return known > account.balanceNano - account.heldNano;
 }

@@ -144,6 +144,11 @@ class SimulatedTransaction implements port.LedgerTransaction, LockHolder {
     return opened;
   }
 
+  async lockOpenAccounts(tenantIds: readonly string[]): Promise<Map<string, Account> | undefined> {
+    if (tenantIds.some((tenantId) => this.#account(tenantId) === undefined)) return this.#statement();
+    return this.lockAccounts(tenantIds);
+  }
+
   async lockAccounts(tenantIds: readonly string[]): Promise<Map<string, Account>> {
     await this.#statement();
     const known = tenantIds.filter((tenantId) => this.#account(tenantId) !== undefined);

@@ -28,6 +28,7 @@ function withStaleCursor(transaction: LedgerTransaction, cursor: Cursor): Ledger
     lockCursor: () => Promise.resolve(cursor),
     createCursor: (fresh) => transaction.createCursor(fresh),
     ensureAccounts: (openings) => transaction.ensureAccounts(openings),
+    lockOpenAccounts: (tenantIds) => transaction.lockOpenAccounts(tenantIds),
     lockAccounts: (tenantIds) => transaction.lockAccounts(tenantIds),
     readTraces: (traces) => transaction.readTraces(traces),
     readUnpriced: (traces) => transaction.readUnpriced(traces),

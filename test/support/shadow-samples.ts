@@ -112,6 +112,12 @@ export function withAccounts(
             if (name === 'lockAccounts') {
               return async (tenantIds: readonly string[]) => seen(await target.lockAccounts(tenantIds));
             }
+            if (name === 'lockOpenAccounts') {
+              return async (tenantIds: readonly string[]) => {
+                const accounts = await target.lockOpenAccounts(tenantIds);
+                return accounts === undefined ? undefined : seen(accounts);
+              };
+            }
             const value: unknown = Reflect.get(target, name);
             return typeof value === 'function' ? (value.bind(target) as unknown) : value;
           },

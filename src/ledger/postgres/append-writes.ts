@@ -71,8 +71,9 @@ const ACCOUNT_COLUMNS: readonly ColumnOf<Account>[] = [
 
 async function updateAccounts(client: pg.ClientBase, accounts: readonly Account[]): Promise<void> {
   if (accounts.length === 0) return;
-  await client.query(
-    `UPDATE accounts a SET balance = n.balance, held = n.held, credit_limit = n.credit_limit,
+  await client.query({
+    name: 'update-accounts',
+    text: `UPDATE accounts a SET balance = n.balance, held = n.held, credit_limit = n.credit_limit,
        daily_quota = n.daily_quota, daily_used = n.daily_used, daily_date = n.daily_date,
        monthly_quota = n.monthly_quota, monthly_used = n.monthly_used, monthly_month = n.monthly_month,
        hold_policy = n.hold_policy, seq = n.seq
@@ -81,8 +82,8 @@ async function updateAccounts(client: pg.ClientBase, accounts: readonly Account[
        AS n(tenant_id, balance, held, credit_limit, daily_quota, daily_used, daily_date, monthly_quota, monthly_used,
          monthly_month, hold_policy, seq)
      WHERE a.tenant_id = n.tenant_id COLLATE "C"`,
-    columnArrays(accounts, ACCOUNT_COLUMNS),
-  );
+    values: columnArrays(accounts, ACCOUNT_COLUMNS),
+  });
 }
 
 const HOLD_COLUMNS: readonly ColumnOf<OpenHold>[] = [
@@ -95,40 +96,43 @@ const HOLD_COLUMNS: readonly ColumnOf<OpenHold>[] = [
 
 async function openHolds(client: pg.ClientBase, { holdsOpened }: LedgerAppend): Promise<void> {
   if (holdsOpened.length === 0) return;
-  await client.query(
-    `INSERT INTO open_holds (tenant_id, trace_id, amount, counted_on, expires_at)
+  await client.query({
+    name: 'open-holds',
+    text: `INSERT INTO open_holds (tenant_id, trace_id, amount, counted_on, expires_at)
      SELECT * FROM unnest($1::text[], $2::text[], $3::numeric[], $4::date[], $5::timestamptz[])`,
-    columnArrays(holdsOpened, HOLD_COLUMNS),
-  );
+    values: columnArrays(holdsOpened, HOLD_COLUMNS),
+  });
 }
 
 async function closeHolds(client: pg.ClientBase, closed: readonly TraceKey[]): Promise<void> {
   if (closed.length === 0) return;
-  await client.query(
-    `DELETE FROM open_holds h USING unnest($1::text[], $2::text[]) AS closed(tenant_id, trace_id)
+  await client.query({
+    name: 'close-holds',
+    text: `DELETE FROM open_holds h USING unnest($1::text[], $2::text[]) AS closed(tenant_id, trace_id)
      WHERE h.tenant_id = closed.tenant_id COLLATE "C" AND h.trace_id = closed.trace_id COLLATE "C"`,
-    columnArrays(closed, TRACE_KEY_COLUMNS),
-  );
+    values: columnArrays(closed, TRACE_KEY_COLUMNS),
+  });
 }
 
 /** Seals the batch and advances the cursor by compare-and-set: the fence. */
 async function sealBatch(client: pg.ClientBase, { batch, cursorBefore }: LedgerAppend): Promise<void> {
   const { source, counts } = batch;
-  const { rowCount } = await client.query(
-    `WITH advanced AS (
+  const { rowCount } = await client.query({
+    name: 'seal-batch',
+    text: `WITH advanced AS (
        UPDATE stream_cursors SET next_offset = $6, batch_no = $3, head = $15
        WHERE topic = $1 AND partition = $2 AND next_offset = $18 AND batch_no = $17
        RETURNING topic)
      INSERT INTO ledger_batches (topic, partition, batch_no, batch_id, first_offset, next_offset, charged, openings,
        duplicates, superseded, skipped, unpriced, dead_letters, merkle_root, hash, sealed_at, prev_hash)
      SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $19 FROM advanced`,
-    [
+    values: [
       ...[source.topic, source.partition, batch.batchNo, batch.batchId, batch.firstOffset, batch.nextOffset],
       ...[counts.charged, counts.openings, counts.duplicates, counts.superseded, counts.skipped],
       ...[counts.unpriced, counts.deadLetters, batch.merkleRoot, batch.hash, batch.sealedAt],
       ...[cursorBefore.batchNo, cursorBefore.nextOffset, batch.prevHash],
     ],
-  );
+  });
   if (rowCount === 1) return;
   throw new TollbookError(
     'FENCED',

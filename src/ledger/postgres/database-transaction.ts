@@ -7,14 +7,34 @@ import type pg from 'pg';
 import { faultPoint } from '../../runtime/fault-points.js';
 import { translatePostgresError } from '../../runtime/postgres.js';
 
+/** Named statements are planned once; the plan is the one by the index, whatever the values (docs/decisions, 8 and 15). */
+const BEGIN_WITH_KEPT_PLANS = 'BEGIN; SET LOCAL plan_cache_mode = force_generic_plan';
+
 /**
- * Runs the work in one database transaction: rolled back when it throws, or when `keeps` turns its result down.
+ * Runs the work in one database transaction: rolled back when it throws.
  * Throws POSTGRES_UNAVAILABLE, POSTGRES_CONFLICT, POSTGRES_FAILED, and what the work throws.
  */
-export async function inDatabaseTransaction<T>(
+export function inDatabaseTransaction<T>(pool: pg.Pool, work: (client: pg.PoolClient) => Promise<T>): Promise<T> {
+  return runTransaction(pool, work, { begin: 'BEGIN', keeps: () => true });
+}
+
+/**
+ * Runs the work, which writes to the ledger by named statements, in one database transaction: rolled back when it throws,
+ * or when `keeps` turns its result down.
+ * Throws POSTGRES_UNAVAILABLE, POSTGRES_CONFLICT, POSTGRES_FAILED, and what the work throws.
+ */
+export function inLedgerTransaction<T>(
   pool: pg.Pool,
   work: (client: pg.PoolClient) => Promise<T>,
   keeps: (result: T) => boolean = () => true,
+): Promise<T> {
+  return runTransaction(pool, work, { begin: BEGIN_WITH_KEPT_PLANS, keeps });
+}
+
+async function runTransaction<T>(
+  pool: pg.Pool,
+  work: (client: pg.PoolClient) => Promise<T>,
+  { begin, keeps }: { readonly begin: string; readonly keeps: (result: T) => boolean },
 ): Promise<T> {
   const client = await pool.connect().catch((error: unknown) => {
     throw translatePostgresError(error);
@@ -23,7 +43,7 @@ export async function inDatabaseTransaction<T>(
   const onError = (error: Error): void => void (broken = error);
   client.on('error', onError);
   try {
-    await client.query('BEGIN');
+    await client.query(begin);
     await faultPoint('database.begun');
     const result = await work(client);
     await faultPoint('database.before-commit');

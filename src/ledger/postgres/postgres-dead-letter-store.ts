@@ -9,7 +9,7 @@ import type { LetterAction, LetterPosition, LetterState, StoredLetter } from '..
 import { letterName } from '../dead-letter.js';
 import type { DeadLetterStore, DeadLetterTransaction } from '../dead-letter-store.js';
 import { arrayLiteral } from './array-literal.js';
-import { inDatabaseTransaction } from './database-transaction.js';
+import { inLedgerTransaction } from './database-transaction.js';
 import {
   LETTER_ORDER,
   letterOf,
@@ -31,7 +31,7 @@ export class PostgresDeadLetterStore implements DeadLetterStore {
 
   /** {@inheritDoc DeadLetterStore.transact} */
   transact<T>(work: (transaction: DeadLetterTransaction) => Promise<T>, keeps?: (result: T) => boolean): Promise<T> {
-    return inDatabaseTransaction(this.#pool, (client) => work(transactionOn(client)), keeps);
+    return inLedgerTransaction(this.#pool, (client) => work(transactionOn(client)), keeps);
   }
 }
 

@@ -28,7 +28,7 @@ import type { PricedVersion, PriceSpan } from '../price-book.js';
 import type { TraceState } from '../trace.js';
 import { arrayLiteral, type ColumnOf, columnArrays, TRACE_KEY_COLUMNS } from './array-literal.js';
 import { writeAppend } from './append-writes.js';
-import { inDatabaseTransaction } from './database-transaction.js';
+import { inLedgerTransaction } from './database-transaction.js';
 import { selectCommand, selectEntry, selectRefunded, selectTraceEntries } from './command-rows.js';
 import { selectParked } from './parked-usage.js';
 import { readPricedVersions } from './price-books.js';
@@ -40,6 +40,7 @@ import {
   type CursorRow,
   cursorOf,
   safeInteger,
+  TRACE_CONTENT_JOIN,
   TRACE_SELECT,
   type TraceRow,
   traceStateOf,
@@ -55,6 +56,20 @@ const OPENING_COLUMNS: readonly ColumnOf<AccountOpening>[] = [
   (opening) => opening.terms.holdPolicy,
 ];
 
+const LOCK_ACCOUNTS = `SELECT ${ACCOUNT_SELECT} FROM accounts a WHERE a.tenant_id = ANY($1) ORDER BY a.tenant_id FOR UPDATE`;
+
+/** No row at all where an account is missing. No account is ever deleted, so those that are counted are there to lock. */
+const LOCK_OPEN_ACCOUNTS = `
+  SELECT ${ACCOUNT_SELECT} FROM accounts a WHERE a.tenant_id = ANY($1)
+    AND (SELECT count(*) FROM accounts o WHERE o.tenant_id = ANY($1)) = cardinality($1::text[])
+  ORDER BY a.tenant_id FOR UPDATE OF a`;
+
+const READ_TRACES = `
+  SELECT wanted.place::int AS place, ${TRACE_SELECT}
+  FROM unnest($1::text[], $2::text[]) WITH ORDINALITY AS wanted(tenant_id, trace_id, place)
+  JOIN ledger_entries e ON e.tenant_id = wanted.tenant_id COLLATE "C" AND e.trace_id = wanted.trace_id COLLATE "C"
+  ${TRACE_CONTENT_JOIN}`;
+
 /** The ledger on a pool of PostgreSQL connections. */
 export class PostgresLedgerStore implements LedgerStore {
   readonly #pool: pg.Pool;
@@ -65,7 +80,7 @@ export class PostgresLedgerStore implements LedgerStore {
 
   /** {@inheritDoc LedgerStore.transact} Throws POSTGRES_UNAVAILABLE, POSTGRES_CONFLICT, POSTGRES_FAILED, FENCED. */
   transact<T>(work: (transaction: LedgerTransaction) => Promise<T>): Promise<T> {
-    return inDatabaseTransaction(this.#pool, (client) => work(new PostgresLedgerTransaction(client)));
+    return inLedgerTransaction(this.#pool, (client) => work(new PostgresLedgerTransaction(client)));
   }
 }
 
@@ -78,10 +93,11 @@ export class PostgresLedgerTransaction implements LedgerTransaction {
   }
 
   async lockCursor(source: StreamSource): Promise<Cursor | undefined> {
-    const { rows } = await this.#client.query<CursorRow>(
-      `SELECT ${CURSOR_SELECT} FROM stream_cursors WHERE topic = $1 AND partition = $2 FOR UPDATE`,
-      [source.topic, source.partition],
-    );
+    const { rows } = await this.#client.query<CursorRow>({
+      name: 'lock-cursor',
+      text: `SELECT ${CURSOR_SELECT} FROM stream_cursors WHERE topic = $1 AND partition = $2 FOR UPDATE`,
+      values: [source.topic, source.partition],
+    });
     await faultPoint('ledger.cursor-locked');
     return rows[0] === undefined ? undefined : cursorOf(rows[0]);
   }
@@ -114,11 +130,18 @@ export class PostgresLedgerTransaction implements LedgerTransaction {
     return new Set(rows.map((row) => row.tenant_id));
   }
 
-  async lockAccounts(tenantIds: readonly string[]): Promise<Map<string, Account>> {
-    const { rows } = await this.#client.query<AccountRow>(
-      `SELECT ${ACCOUNT_SELECT} FROM accounts a WHERE a.tenant_id = ANY($1) ORDER BY a.tenant_id FOR UPDATE`,
-      [arrayLiteral(tenantIds)],
-    );
+  lockAccounts(tenantIds: readonly string[]): Promise<Map<string, Account>> {
+    return this.#lockAccounts({ name: 'lock-accounts', text: LOCK_ACCOUNTS, values: [arrayLiteral(tenantIds)] });
+  }
+
+  async lockOpenAccounts(tenantIds: readonly string[]): Promise<Map<string, Account> | undefined> {
+    const values = [arrayLiteral(tenantIds)];
+    const accounts = await this.#lockAccounts({ name: 'lock-open-accounts', text: LOCK_OPEN_ACCOUNTS, values });
+    return accounts.size === tenantIds.length ? accounts : undefined;
+  }
+
+  async #lockAccounts(statement: pg.QueryConfig): Promise<Map<string, Account>> {
+    const { rows } = await this.#client.query<AccountRow>(statement);
     await faultPoint('ledger.accounts-locked');
     const accounts = new Map<string, Account>();
     for (const row of rows) accounts.set(row.tenant_id, accountOf(row));
@@ -126,21 +149,19 @@ export class PostgresLedgerTransaction implements LedgerTransaction {
   }
 
   async readTraces(traces: readonly TraceKey[]): Promise<Map<string, TraceState>> {
-    const { rows } = await this.#client.query<TraceRow>(
-      `SELECT ${TRACE_SELECT} FROM unnest($1::text[], $2::text[]) AS wanted(tenant_id, trace_id)
-       JOIN ledger_entries e ON e.tenant_id = wanted.tenant_id COLLATE "C" AND e.trace_id = wanted.trace_id COLLATE "C"`,
-      columnArrays(traces, TRACE_KEY_COLUMNS),
-    );
-    return statesOf(rows);
+    const values = columnArrays(traces, TRACE_KEY_COLUMNS);
+    const { rows } = await this.#client.query<TraceRow>({ name: 'read-traces', text: READ_TRACES, values });
+    return statesOf(traces, rows);
   }
 
   async readUnpriced(traces: readonly TraceKey[]): Promise<ReadonlySet<string>> {
     if (traces.length === 0) return new Set();
-    const { rows } = await this.#client.query<{ tenant_id: string; trace_id: string }>(
-      `SELECT u.tenant_id, u.trace_id FROM unnest($1::text[], $2::text[]) AS wanted(tenant_id, trace_id)
+    const { rows } = await this.#client.query<{ tenant_id: string; trace_id: string }>({
+      name: 'read-unpriced',
+      text: `SELECT u.tenant_id, u.trace_id FROM unnest($1::text[], $2::text[]) AS wanted(tenant_id, trace_id)
        JOIN unpriced_usage u ON u.tenant_id = wanted.tenant_id COLLATE "C" AND u.trace_id = wanted.trace_id COLLATE "C"`,
-      columnArrays(traces, TRACE_KEY_COLUMNS),
-    );
+      values: columnArrays(traces, TRACE_KEY_COLUMNS),
+    });
     return new Set(rows.map(keyOfRow));
   }
 
@@ -169,7 +190,10 @@ export class PostgresLedgerTransaction implements LedgerTransaction {
   }
 
   async drawBatchId(): Promise<number> {
-    const { rows } = await this.#client.query<{ id: string }>(`SELECT nextval('ledger_batch_id') AS id`);
+    const { rows } = await this.#client.query<{ id: string }>({
+      name: 'draw-batch-id',
+      text: `SELECT nextval('ledger_batch_id') AS id`,
+    });
     return safeInteger(rows[0]?.id ?? '');
   }
 
@@ -179,15 +203,16 @@ export class PostgresLedgerTransaction implements LedgerTransaction {
 }
 
 /** The state of each trace, from its last row by seq. */
-function statesOf(rows: readonly TraceRow[]): Map<string, TraceState> {
-  const last = new Map<string, TraceRow>();
+function statesOf(traces: readonly TraceKey[], rows: readonly TraceRow[]): Map<string, TraceState> {
+  const last = new Map<TraceKey, TraceRow>();
   for (const row of rows) {
-    const key = keyOfRow(row);
-    const known = last.get(key);
-    if (known === undefined || safeInteger(row.seq) > safeInteger(known.seq)) last.set(key, row);
+    const trace = traces[row.place - 1];
+    invariant(trace !== undefined, 'a trace that was not asked for', { place: row.place });
+    const known = last.get(trace);
+    if (known === undefined || safeInteger(row.seq) > safeInteger(known.seq)) last.set(trace, row);
   }
   const states = new Map<string, TraceState>();
-  for (const [key, row] of last) states.set(key, traceStateOf(row));
+  for (const [trace, row] of last) states.set(traceKey(trace), traceStateOf(row));
   return states;
 }
 

@@ -3,12 +3,12 @@
  * Invariants: amounts travel as decimal text, offsets and sequence numbers as base-10 text, dates as ISO text;
  * no value passes through a float.
  */
-import { TollbookError } from '../../runtime/errors.js';
+import { invariant, TollbookError } from '../../runtime/errors.js';
 import type { Account, HoldPolicy } from '../account.js';
 import type { EntryMeters, EntryStatus, EntryUsage, HashedEntry } from '../entry.js';
 import type { UsageOutcome } from '../events.js';
 import type { Cursor } from '../ledger-store.js';
-import { type AmountNano, parseAmount } from '../money.js';
+import { parseAmount } from '../money.js';
 import type { ChargeContent } from '../trace-content.js';
 import type { TraceState } from '../trace.js';
 
@@ -91,22 +91,32 @@ export interface UsageColumns {
 
 /** A row of `ledger_entries` as far as it tells the state of a trace, selected with TRACE_SELECT. */
 export interface TraceRow extends UsageColumns {
-  readonly tenant_id: string;
-  readonly trace_id: string;
+  /** Of the trace among those asked for, from 1: shorter to send and to read than its name. */
+  readonly place: number;
   readonly seq: string;
   readonly status: EntryStatus;
-  readonly amount: string;
-  readonly held_before: string;
-  readonly held_after: string;
+  /** What it holds; zero unless it is pending. */
+  readonly held: string;
   readonly counted_on: string | null;
-  readonly currency: string;
+  /** As all that follows from here: null unless the trace is charged. */
+  readonly amount: string | null;
+  readonly currency: string | null;
 }
 
-/** The select list that makes a TraceRow of `ledger_entries e`. */
+const TRACE_CONTENT = [
+  ...['amount', 'currency', 'input_tokens', 'output_tokens', 'input_price', 'output_price', 'meters', 'price_version'],
+  ...['provider', 'model', 'api_key_id', 'preset_item_id', 'stream', 'outcome', 'allow_negative'],
+];
+
+/** The select list that, after `place`, makes a TraceRow of `ledger_entries e` and TRACE_CONTENT_JOIN. */
 export const TRACE_SELECT =
-  'e.tenant_id, e.trace_id, e.seq, e.status, e.amount, e.held_before, e.held_after, e.counted_on::text AS counted_on, ' +
-  'e.currency, e.input_tokens, e.output_tokens, e.input_price, e.output_price, e.meters, e.price_version, e.provider, ' +
-  'e.model, e.api_key_id, e.preset_item_id, e.stream, e.outcome, e.allow_negative';
+  'e.seq, e.status, e.held_after - e.held_before AS held, e.counted_on::text AS counted_on, ' +
+  TRACE_CONTENT.map((column) => `c.${column}`).join(', ');
+
+/** What was charged is compared with what comes again; of a hold nothing else is sent: most traces are found pending. */
+export const TRACE_CONTENT_JOIN = `LEFT JOIN LATERAL
+    (SELECT ${TRACE_CONTENT.map((column) => `e.${column}`).join(', ')}
+     WHERE e.status IN ('COMMITTED', 'FAILED')) AS c ON true`;
 
 /** The state of a trace, from its last row by seq. */
 export function traceStateOf(last: TraceRow): TraceState {
@@ -114,7 +124,7 @@ export function traceStateOf(last: TraceRow): TraceState {
     case 'PENDING':
       return {
         status: 'PENDING',
-        heldNano: (parseAmount(last.held_after) - parseAmount(last.held_before)) as AmountNano,
+        heldNano: parseAmount(last.held, 'held'),
         countedOn: last.counted_on,
       };
     case 'COMMITTED':
@@ -128,7 +138,9 @@ export function traceStateOf(last: TraceRow): TraceState {
 }
 
 function contentOf(row: TraceRow): ChargeContent {
-  return { usage: usageOf(row), amountNano: parseAmount(row.amount), currency: row.currency };
+  const { amount, currency } = row;
+  invariant(amount !== null && currency !== null, 'a charged trace has its amount and currency', { seq: row.seq });
+  return { usage: usageOf(row), amountNano: parseAmount(amount), currency };
 }
 
 /** Reads what a row tells of the request. */

@@ -10,7 +10,7 @@ import type { DeadLetter, LetterPosition, RedriveOutcome } from '../../ledger/de
 import { letterName } from '../../ledger/dead-letter.js';
 import type { LedgerTransaction } from '../../ledger/ledger-store.js';
 import { arrayLiteral } from '../../ledger/postgres/array-literal.js';
-import { inDatabaseTransaction } from '../../ledger/postgres/database-transaction.js';
+import { inLedgerTransaction } from '../../ledger/postgres/database-transaction.js';
 import { PostgresLedgerTransaction } from '../../ledger/postgres/postgres-ledger-store.js';
 import { insertDeadLetters } from '../../ledger/postgres/set-aside-writes.js';
 import { translatePostgresError } from '../../runtime/postgres.js';
@@ -72,7 +72,7 @@ export class PostgresRepairStore {
 
   /** Runs the work in one database transaction, kept unless it throws or `keeps` turns its result down. Throws POSTGRES_*. */
   transact<T>(work: (transaction: RepairTransaction) => Promise<T>, keeps: (result: T) => boolean): Promise<T> {
-    return inDatabaseTransaction(this.#pool, (client) => work(transactionOn(client)), keeps);
+    return inLedgerTransaction(this.#pool, (client) => work(transactionOn(client)), keeps);
   }
 }
 

@@ -6,7 +6,7 @@
 NODE_MODULES := node_modules/.installed
 BUILD := dist/.built
 SOURCES := $(shell find src migrations test bench -type f 2>/dev/null)
-CLI := node --max-semi-space-size=32 --enable-source-maps dist/src/cli/main.js
+CLI := node --max-semi-space-size=16 --enable-source-maps dist/src/cli/main.js
 
 help: ## show these verbs
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-8s %s\n", $$1, $$2 }'
@@ -43,7 +43,7 @@ down: $(BUILD) ## stop them; their data stays
 	$(CLI) stack down
 
 clean: ## stop the local stacks and remove what was built and stored
-	@for dir in .tollbook/stack .tollbook/test-stack .tollbook/stack-under-test .tollbook/chaos-stack; do \
+	@for dir in .tollbook/stack .tollbook/test-stack .tollbook/stack-under-test .tollbook/fault-stack .tollbook/chaos-stack; do \
 	  if [ -f "$$dir/state.json" ]; then \
 	    if [ -f dist/src/cli/main.js ]; then $(CLI) stack down --purge --dir "$$dir"; \
 	    else echo "a stack may be running from $$dir: run 'make down' first" >&2; exit 1; fi; \

@@ -1,6 +1,8 @@
 /**
- * Owns: `make test` after lint and build: brings up a stack of its own, runs mocha against it in a child process, and
+ * Owns: `make test` after lint and build: brings up a stack of its own, runs mocha against it in child processes, and
  * takes the stack down in every ending.
+ * How: the fault suite mostly waits for servers of its own, so it runs beside the others and its output follows theirs; what
+ * measures a rate runs alone afterwards.
  * Does not own: how mocha is set up (mocha-child.ts).
  * Invariants: the last line is `N passed, N failed`; the exit code is 0 only when something passed and nothing failed.
  */
@@ -11,12 +13,16 @@ import { parseArgs } from 'node:util';
 import { stackDown, stackUp } from '../src/stack/local-stack.js';
 import { countsFrom, type TestCounts } from './test-counts.js';
 
-/** In the order they run: what needs least comes first, what breaks servers on purpose last. */
-const SUITES = ['unit', 'simulation', 'property', 'contract', 'migration', 'integration', 'speed', 'fault'] as const;
+/** In the order they run: what needs least comes first. */
+const STEADY_SUITES = ['unit', 'simulation', 'property', 'contract', 'migration', 'integration'] as const;
+const RATE_SUITES = ['speed', 'soak'] as const;
+const SUITES = [...STEADY_SUITES, 'fault', ...RATE_SUITES] as const;
 const SUITES_WITHOUT_SERVERS: readonly string[] = ['unit', 'simulation'];
 const STACK_DIR = path.resolve('.tollbook', 'test-stack');
 /** Where the tests of the stack itself bring one up; known here, so that it goes down even if they are cut off. */
 const STACK_UNDER_TEST_DIR = path.resolve('.tollbook', 'stack-under-test');
+/** Where the fault tests and the soak run have the servers that they break. */
+const FAULT_STACK_DIR = path.resolve('.tollbook', 'fault-stack');
 const CHILD_PATH = fileURLToPath(new URL('mocha-child.js', import.meta.url));
 const USAGE = `usage: node dist/test/run.js [--suite ${SUITES.join(',')}] [--grep TEXT] [--keep-stack]\n`;
 const LINGER_MS = 5000;
@@ -30,7 +36,7 @@ interface RunOptions {
 
 interface Interruption {
   signal: NodeJS.Signals | undefined;
-  child: ChildProcess | undefined;
+  readonly children: Set<ChildProcess>;
 }
 
 const NOTHING_RAN: TestCounts = { passed: 0, failed: 0, skipped: 0 };
@@ -62,11 +68,11 @@ function tell(line: string): void {
 
 /** Remembers the first signal and passes it on to mocha; the run then ends by its normal way, which stops the stack. */
 function watchSignals(): Interruption {
-  const interruption: Interruption = { signal: undefined, child: undefined };
+  const interruption: Interruption = { signal: undefined, children: new Set() };
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
     process.on(signal, () => {
       interruption.signal ??= signal;
-      if (interruption.child !== undefined) endGroup(interruption.child);
+      for (const child of interruption.children) endGroup(child);
     });
   }
   return interruption;
@@ -77,27 +83,54 @@ async function runWithStack(options: RunOptions, interruption: Interruption): Pr
   try {
     if (!options.keepStack) await stackDown({ ...stack, purge: true });
     const { addresses } = await stackUp(stack);
-    const folders = { TOLLBOOK_STACK_DIR: STACK_DIR, TOLLBOOK_STACK_UNDER_TEST: STACK_UNDER_TEST_DIR };
-    return await runMocha(options, { ...addresses, ...folders }, interruption);
+    return await runLanes(options, { ...addresses, TOLLBOOK_STACK_DIR: STACK_DIR }, interruption);
   } finally {
-    await stackDown({ dir: STACK_UNDER_TEST_DIR, report: tell, purge: true });
+    for (const dir of [STACK_UNDER_TEST_DIR, FAULT_STACK_DIR]) await stackDown({ dir, report: tell, purge: true });
     if (!options.keepStack) await stackDown(stack);
   }
 }
 
-function runMocha(
+/** Runs the steady suites beside the fault suite, then what measures a rate. */
+async function runLanes(
   options: RunOptions,
   settings: Readonly<Record<string, string>>,
   interruption: Interruption,
 ): Promise<TestCounts> {
-  if (interruption.signal !== undefined) return Promise.resolve(NOTHING_RAN);
+  const lane = (suites: readonly string[], folder: string, isAside = false): Promise<TestCounts> => {
+    const asked = { ...options, suites: options.suites.filter((suite) => suites.includes(suite)), isAside };
+    return runMocha(asked, { ...settings, TOLLBOOK_STACK_UNDER_TEST: folder }, interruption);
+  };
+  const isAside = STEADY_SUITES.some((suite) => options.suites.includes(suite));
+  const sideBySide = await Promise.all([
+    lane(STEADY_SUITES, STACK_UNDER_TEST_DIR),
+    lane(['fault'], FAULT_STACK_DIR, isAside),
+  ]);
+  return addUp([...sideBySide, await lane(RATE_SUITES, FAULT_STACK_DIR)]);
+}
+
+function addUp(counts: readonly TestCounts[]): TestCounts {
+  return counts.reduce((sum, { passed, failed, skipped }) => ({
+    passed: sum.passed + passed,
+    failed: sum.failed + failed,
+    skipped: sum.skipped + skipped,
+  }));
+}
+
+function runMocha(
+  options: RunOptions & { readonly isAside?: boolean },
+  settings: Readonly<Record<string, string>>,
+  interruption: Interruption,
+): Promise<TestCounts> {
+  if (interruption.signal !== undefined || options.suites.length === 0) return Promise.resolve(NOTHING_RAN);
   const child = fork(CHILD_PATH, [JSON.stringify({ suites: options.suites, grep: options.grep })], {
     env: { ...process.env, ...settings, NODE_ENV: 'test' },
     execArgv: ['--enable-source-maps'],
-    stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
+    stdio: ['ignore', options.isAside === true ? 'pipe' : 'inherit', 'inherit', 'ipc'],
     detached: true, // a process group of its own, so that what tests start can be ended with it
   });
-  interruption.child = child;
+  interruption.children.add(child);
+  const output: Buffer[] = [];
+  child.stdout?.on('data', (data: Buffer) => output.push(data));
   return new Promise((resolve) => {
     let counts: TestCounts | undefined;
     child.on('message', (message) => {
@@ -106,6 +139,8 @@ function runMocha(
     });
     child.on('exit', () => {
       endGroup(child);
+      interruption.children.delete(child);
+      process.stdout.write(Buffer.concat(output));
       resolve(counts ?? CRASHED);
     });
   });
@@ -117,7 +152,7 @@ function endLingering(child: ChildProcess): void {
   endGroup(child);
 }
 
-/** Ends the mocha process and whatever the tests have started and not ended. */
+/** Ends a mocha process and whatever the tests have started and not ended. */
 function endGroup(child: ChildProcess): void {
   try {
     if (child.pid !== undefined) process.kill(-child.pid, 'SIGKILL');

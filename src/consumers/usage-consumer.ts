@@ -47,8 +47,8 @@ const HEARTBEAT_INTERVAL_MAX_MS = 3_000;
 /** How soon partitions that were added to a topic are noticed; by default kafkajs looks every 5 minutes. */
 const METADATA_AGE_MAX_MS = 10_000;
 const FETCH_WAIT_MS = 100;
-/** Moderate, since one fetch waits for all its batches; large enough for a chunk of 2,000 events of 450 bytes. */
-const FETCH_BYTES_PER_PARTITION = 1024 * 1024;
+/** Moderate, since one fetch waits for all its batches; large enough for a chunk of 4,000 events of 500 bytes. */
+const FETCH_BYTES_PER_PARTITION = 2 * 1024 * 1024;
 const CHUNK_BYTES_MAX = 8 * 1024 * 1024;
 const OFFSET_HINT_INTERVAL_MS = 1_000;
 const CONFLICT_RETRIES_MAX = 5;

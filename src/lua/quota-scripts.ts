@@ -69,7 +69,7 @@ interface TenantShare {
 
 const TENANTS_PER_CALL_MAX = 64;
 
-/** Where a call is full besides: as many items keep Redis busy for some 20 ms. */
+/** Where a call is full besides: as many items keep Redis busy for some 10 to 20 ms. */
 const ITEMS_PER_CALL_MAX = 2_600;
 
 /** The quota scripts on one Redis connection. Every method throws REDIS_UNAVAILABLE or REDIS_FAILED. */

@@ -94,8 +94,7 @@ export async function projectTenants(
   const projections: TenantProjection[] = [];
   for (const { account, steps } of stale) {
     const { tenantId } = account;
-    const drop = landed.get(tenantId) ?? dropsOf(steps);
-    drop.push(...(extraDrops.get(tenantId) ?? []));
+    const drop = [...(landed.get(tenantId) ?? dropsOf(steps)), ...(extraDrops.get(tenantId) ?? [])];
     const expectedVersion = versions.get(tenantId) ?? null;
     projections.push({ tenantId, expectedVersion, onlyIfNoInflight: false, hash: quotaHashOf(account), drop });
   }

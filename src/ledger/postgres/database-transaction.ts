@@ -7,7 +7,7 @@ import type pg from 'pg';
 import { faultPoint } from '../../runtime/fault-points.js';
 import { translatePostgresError } from '../../runtime/postgres.js';
 
-/** Named statements are planned once; the plan is the one by the index, whatever the values (docs/decisions, 8 and 15). */
+/** Named statements are planned once; the plan is the one by the index, whatever the values (docs/decisions, 8 and 16). */
 const BEGIN_WITH_KEPT_PLANS = 'BEGIN; SET LOCAL plan_cache_mode = force_generic_plan';
 
 /**

@@ -8,7 +8,7 @@ import { existsSync, readdirSync } from 'node:fs';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import Mocha from 'mocha';
-import type { TestCounts } from './test-counts.js';
+import type { TestCounts, TestFailure } from './test-counts.js';
 
 const TIMEOUT_MS = 60_000;
 const SLOW_MS = 2000;
@@ -45,10 +45,14 @@ async function main(): Promise<void> {
   });
   for (const file of order.suites.flatMap(testFilesOf)) mocha.addFile(file);
   await mocha.loadFilesAsync();
+  const failures: TestFailure[] = [];
   const runner = mocha.run(() => {
-    const { passes, failures, pending } = runner.stats ?? { passes: 0, failures: 1, pending: 0 };
-    const counts: TestCounts = { passed: passes, failed: failures, skipped: pending };
+    const { passes, failures: failed, pending } = runner.stats ?? { passes: 0, failures: 1, pending: 0 };
+    const counts: TestCounts = { passed: passes, failed, skipped: pending, failures };
     process.send?.(counts, () => process.disconnect());
+  });
+  runner.on('fail', (test, error: Error) => {
+    failures.push({ title: test.fullTitle(), error: error.stack ?? error.message });
   });
 }
 

@@ -4,7 +4,8 @@
  * How: the fault suite mostly waits for servers of its own, so it runs beside the others and its output follows theirs; what
  * measures a rate runs alone afterwards.
  * Does not own: how mocha is set up (mocha-child.ts).
- * Invariants: the last line is `N passed, N failed`; the exit code is 0 only when something passed and nothing failed.
+ * Invariants: the last line is `N passed, N failed`, and what failed stands just above it, for of a long log often only the
+ * end is kept; the exit code is 0 only when something passed and nothing failed.
  */
 import { fork, type ChildProcess } from 'node:child_process';
 import path from 'node:path';
@@ -39,8 +40,8 @@ interface Interruption {
   readonly children: Set<ChildProcess>;
 }
 
-const NOTHING_RAN: TestCounts = { passed: 0, failed: 0, skipped: 0 };
-const CRASHED: TestCounts = { passed: 0, failed: 1, skipped: 0 };
+const NOTHING_RAN: TestCounts = { passed: 0, failed: 0, skipped: 0, failures: [] };
+const CRASHED: TestCounts = { passed: 0, failed: 1, skipped: 0, failures: [] };
 
 function readOptions(): RunOptions | undefined {
   const values = parseFlags();
@@ -109,10 +110,11 @@ async function runLanes(
 }
 
 function addUp(counts: readonly TestCounts[]): TestCounts {
-  return counts.reduce((sum, { passed, failed, skipped }) => ({
+  return counts.reduce((sum, { passed, failed, skipped, failures }) => ({
     passed: sum.passed + passed,
     failed: sum.failed + failed,
     skipped: sum.skipped + skipped,
+    failures: [...sum.failures, ...failures],
   }));
 }
 
@@ -177,6 +179,7 @@ async function main(): Promise<void> {
     },
   );
   const skipped = counts.skipped === 0 ? '' : `, ${counts.skipped} skipped`;
+  for (const { title, error } of counts.failures) process.stdout.write(`\nfailed: ${title}\n${error}\n`);
   process.exitCode = counts.failed === 0 && counts.passed > 0 && interruption.signal === undefined ? 0 : 1;
   process.stdout.write(`\n${counts.passed} passed, ${counts.failed} failed${skipped}\n`);
 }

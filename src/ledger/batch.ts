@@ -41,6 +41,9 @@ export interface BatchFacts {
   readonly sealedAt: string;
 }
 
+/** What each entry of a batch carries of it: known before the batch is sealed. */
+export type BatchStamp = Pick<BatchFacts, 'batchId' | 'sealedAt'>;
+
 /** A sealed batch. */
 export interface SealedBatch extends BatchFacts {
   readonly hash: Buffer;

@@ -5,7 +5,7 @@
  * someone else in between fails with FENCED and writes nothing.
  */
 import type { Account, AccountTerms } from './account.js';
-import type { SealedBatch, StreamSource } from './batch.js';
+import type { BatchStamp, SealedBatch, StreamSource } from './batch.js';
 import type { CommandRecord, RecordedCommand } from './commands/command-content.js';
 import type { DeadLetter } from './dead-letter.js';
 import type { HashedEntry, LedgerEntry } from './entry.js';
@@ -61,11 +61,10 @@ export interface UnpricedUsage {
   readonly meters: readonly string[];
 }
 
-/** Everything one sealed batch writes. */
+/** Everything one sealed batch writes but its entries. */
 export interface LedgerAppend {
   readonly batch: SealedBatch;
   readonly cursorBefore: Cursor;
-  readonly entries: readonly HashedEntry[];
   /** The accounts the entries changed, at their new seq. */
   readonly accounts: readonly Account[];
   readonly holdsOpened: readonly OpenHold[];
@@ -91,7 +90,7 @@ export interface EntryKey {
 
 /**
  * The ledger inside one database transaction. Order: lockCursor; lockOpenAccounts, or ensureAccounts and lockAccounts; reads;
- * append.
+ * appendEntries, append.
  */
 export interface LedgerTransaction {
   /** Locks and returns the cursor of a source; undefined when the source has none yet. */
@@ -122,7 +121,12 @@ export interface LedgerTransaction {
   readRefunded(key: EntryKey): Promise<AmountNano>;
   /** Draws a batch id; call it while the account locks are held. */
   drawBatchId(): Promise<number>;
-  /** Writes a sealed batch. Throws FENCED when the cursor is no longer where it was read. */
+  /**
+   * Writes the entries of a batch that is sealed afterwards. Takes them one by one, so that the next are hashed while the
+   * database is at work on those before.
+   */
+  appendEntries(entries: Iterable<HashedEntry>, stamp: BatchStamp): Promise<void>;
+  /** Writes a sealed batch whose entries are written. Throws FENCED when the cursor is no longer where it was read. */
   append(append: LedgerAppend): Promise<void>;
 }
 

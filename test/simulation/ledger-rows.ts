@@ -16,6 +16,7 @@ import { TollbookError } from '../../src/runtime/errors.js';
 export interface PendingWrites {
   readonly cursors: Map<string, Cursor>;
   readonly accounts: Map<string, Account>;
+  readonly entries: LedgerEntry[];
   append: LedgerAppend | undefined;
 }
 
@@ -62,12 +63,12 @@ export class LedgerRows {
   }
 
   /** Throws POSTGRES_CONFLICT when a key is taken. */
-  assertKeys({ append, accounts, cursors }: PendingWrites): void {
+  assertKeys({ append, accounts, cursors, entries }: PendingWrites): void {
     const taken = [
       ...[...accounts.keys()].filter((tenantId) => this.accounts.has(tenantId)),
       ...[...cursors.keys()].filter((key) => this.cursors.has(key)),
       ...(append?.commands ?? []).map(commandKey).filter((key) => this.commands.has(key)),
-      ...(append?.entries ?? []).filter(({ entry }) => this.#isTaken(entry)).map(({ entry }) => traceKey(entry)),
+      ...entries.filter((entry) => this.#isTaken(entry)).map(traceKey),
     ];
     if (taken.length > 0) throw new TollbookError('POSTGRES_CONFLICT', `keys taken: ${taken.join(', ')}`);
   }
@@ -79,18 +80,20 @@ export class LedgerRows {
     this.assertKeys(writes);
     for (const [tenantId, account] of accounts) this.accounts.set(tenantId, account);
     for (const [key, cursor] of cursors) this.cursors.set(key, cursor);
+    for (const entry of writes.entries) this.#add(entry);
     if (append !== undefined) this.#write(append);
   }
 
-  #write({ batch, cursorBefore, entries, accounts, holdsOpened, holdsClosed, commands = [] }: LedgerAppend): void {
+  #add(entry: LedgerEntry): void {
+    const known = this.entries.get(entry.tenantId);
+    if (known === undefined) this.entries.set(entry.tenantId, [entry]);
+    else known.push(entry);
+  }
+
+  #write({ batch, cursorBefore, accounts, holdsOpened, holdsClosed, commands = [] }: LedgerAppend): void {
     const { source, nextOffset, batchNo, hash } = batch;
     this.cursors.set(sourceKey(source), { ...cursorBefore, nextOffset, batchNo, head: hash });
     this.batches.push(batch);
-    for (const { entry } of entries) {
-      const known = this.entries.get(entry.tenantId);
-      if (known === undefined) this.entries.set(entry.tenantId, [entry]);
-      else known.push(entry);
-    }
     for (const account of accounts) {
       this.accounts.set(account.tenantId, account);
       this.#accountsAt.set(`${account.tenantId} ${account.seq}`, account);

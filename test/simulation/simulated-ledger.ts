@@ -7,7 +7,7 @@
 import { type Account, emptyAccount } from '../../src/ledger/account.js';
 import type { StreamSource } from '../../src/ledger/batch.js';
 import type { RecordedCommand } from '../../src/ledger/commands/command-content.js';
-import type { LedgerEntry } from '../../src/ledger/entry.js';
+import type { HashedEntry, LedgerEntry } from '../../src/ledger/entry.js';
 import type * as port from '../../src/ledger/ledger-store.js';
 import { traceKey } from '../../src/ledger/ledger-store.js';
 import { amountNano, type AmountNano } from '../../src/ledger/money.js';
@@ -92,7 +92,7 @@ class SimulatedTransaction implements port.LedgerTransaction, LockHolder {
   readonly process: SimulatedProcess;
   isCut = false;
   readonly #ledger: SimulatedLedger;
-  readonly #writes: PendingWrites = { cursors: new Map(), accounts: new Map(), append: undefined };
+  readonly #writes: PendingWrites = { cursors: new Map(), accounts: new Map(), entries: [], append: undefined };
 
   constructor(ledger: SimulatedLedger, process: SimulatedProcess) {
     this.#ledger = ledger;
@@ -215,6 +215,12 @@ class SimulatedTransaction implements port.LedgerTransaction, LockHolder {
   async drawBatchId(): Promise<number> {
     await this.#statement();
     return this.#ledger.nextBatchId();
+  }
+
+  async appendEntries(entries: Iterable<HashedEntry>): Promise<void> {
+    await this.#statement();
+    this.#writes.entries.push(...Array.from(entries, ({ entry }) => entry));
+    this.#ledger.rows.assertKeys(this.#writes);
   }
 
   async append(append: port.LedgerAppend): Promise<void> {

@@ -39,6 +39,7 @@ function withStaleCursor(transaction: LedgerTransaction, cursor: Cursor): Ledger
     readTraceEntries: (trace) => transaction.readTraceEntries(trace),
     readRefunded: (key) => transaction.readRefunded(key),
     drawBatchId: () => transaction.drawBatchId(),
+    appendEntries: (entries, stamp) => transaction.appendEntries(entries, stamp),
     append: (append) => transaction.append(append),
   };
 }

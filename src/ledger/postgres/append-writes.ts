@@ -10,6 +10,7 @@ import { from as copyFrom } from 'pg-copy-streams';
 import { TollbookError } from '../../runtime/errors.js';
 import { faultPoint } from '../../runtime/fault-points.js';
 import type { Account } from '../account.js';
+import type { BatchStamp } from '../batch.js';
 import type { HashedEntry } from '../entry.js';
 import type { LedgerAppend, OpenHold, TraceKey } from '../ledger-store.js';
 import { formatAmount } from '../money.js';
@@ -18,10 +19,8 @@ import { insertCommands } from './command-rows.js';
 import { ENTRY_COLUMNS, entryRow, sealedFields } from './rows.js';
 import { insertDeadLetters, insertSkipped, insertUnpriced } from './set-aside-writes.js';
 
-/** Writes a sealed batch in the database transaction of the client. Throws FENCED. */
+/** Writes a sealed batch, its entries being written, in the database transaction of the client. Throws FENCED. */
 export async function writeAppend(client: pg.ClientBase, append: LedgerAppend): Promise<void> {
-  await copyEntries(client, append);
-  await faultPoint('ledger.entries-written');
   await updateAccounts(client, append.accounts);
   await openHolds(client, append);
   await closeHolds(client, append.holdsClosed);
@@ -34,24 +33,29 @@ export async function writeAppend(client: pg.ClientBase, append: LedgerAppend): 
 
 const COPY_ENTRIES = `COPY ledger_entries (${ENTRY_COLUMNS.join(', ')}) FROM STDIN`;
 
-async function copyEntries(client: pg.ClientBase, { entries, batch }: LedgerAppend): Promise<void> {
-  if (entries.length === 0) return;
-  const sealed = sealedFields(batch);
-  let rows = '';
-  for (const group of byTenant(entries)) for (const entry of group) rows += entryRow(entry, sealed);
-  const stream = client.query(copyFrom(COPY_ENTRIES));
-  await pipeline(Readable.from([Buffer.from(rows)]), stream);
+/** Characters of rows that are sent at once: enough to be worth a system call, few enough to keep the server at work. */
+const ROWS_PIECE_LENGTH = 64 * 1024;
+
+/** Writes the entries of a batch by COPY, those at the front while the others are still being made. */
+export async function copyEntries(
+  client: pg.ClientBase,
+  entries: Iterable<HashedEntry>,
+  stamp: BatchStamp,
+): Promise<void> {
+  await pipeline(Readable.from(rowPieces(entries, stamp)), client.query(copyFrom(COPY_ENTRIES)));
+  await faultPoint('ledger.entries-written');
 }
 
-/** Rows of one tenant together: neighbours in both indexes, which then cost 14.5 instead of 17.5 µs a row to write. */
-function byTenant(entries: readonly HashedEntry[]): Iterable<readonly HashedEntry[]> {
-  const groups = new Map<string, HashedEntry[]>();
-  for (const hashed of entries) {
-    const group = groups.get(hashed.entry.tenantId);
-    if (group === undefined) groups.set(hashed.entry.tenantId, [hashed]);
-    else group.push(hashed);
+function* rowPieces(entries: Iterable<HashedEntry>, stamp: BatchStamp): Generator<Buffer, void> {
+  const sealed = sealedFields(stamp);
+  let rows = '';
+  for (const entry of entries) {
+    rows += entryRow(entry, sealed);
+    if (rows.length < ROWS_PIECE_LENGTH) continue;
+    yield Buffer.from(rows);
+    rows = '';
   }
-  return groups.values();
+  if (rows !== '') yield Buffer.from(rows);
 }
 
 const ACCOUNT_COLUMNS: readonly ColumnOf<Account>[] = [

@@ -8,9 +8,9 @@ import type pg from 'pg';
 import { invariant } from '../../runtime/errors.js';
 import { faultPoint } from '../../runtime/fault-points.js';
 import type { Account } from '../account.js';
-import type { StreamSource } from '../batch.js';
+import type { BatchStamp, StreamSource } from '../batch.js';
 import type { RecordedCommand } from '../commands/command-content.js';
-import type { LedgerEntry } from '../entry.js';
+import type { HashedEntry, LedgerEntry } from '../entry.js';
 import type { UsageCompleted } from '../events.js';
 import type {
   AccountOpening,
@@ -27,7 +27,7 @@ import { type AmountNano, formatAmount } from '../money.js';
 import type { PricedVersion, PriceSpan } from '../price-book.js';
 import type { TraceState } from '../trace.js';
 import { arrayLiteral, type ColumnOf, columnArrays, TRACE_KEY_COLUMNS } from './array-literal.js';
-import { writeAppend } from './append-writes.js';
+import { copyEntries, writeAppend } from './append-writes.js';
 import { inLedgerTransaction } from './database-transaction.js';
 import { selectCommand, selectEntry, selectRefunded, selectTraceEntries } from './command-rows.js';
 import { selectParked } from './parked-usage.js';
@@ -195,6 +195,10 @@ export class PostgresLedgerTransaction implements LedgerTransaction {
       text: `SELECT nextval('ledger_batch_id') AS id`,
     });
     return safeInteger(rows[0]?.id ?? '');
+  }
+
+  appendEntries(entries: Iterable<HashedEntry>, stamp: BatchStamp): Promise<void> {
+    return copyEntries(this.#client, entries, stamp);
   }
 
   append(append: LedgerAppend): Promise<void> {

@@ -5,6 +5,7 @@
  */
 import { invariant, TollbookError } from '../../runtime/errors.js';
 import type { Account, HoldPolicy } from '../account.js';
+import type { BatchStamp } from '../batch.js';
 import type { EntryMeters, EntryStatus, EntryUsage, HashedEntry } from '../entry.js';
 import type { UsageOutcome } from '../events.js';
 import type { Cursor } from '../ledger-store.js';
@@ -27,7 +28,7 @@ export function entryRow({ fields, hashHex }: HashedEntry, sealed: string): stri
 }
 
 /** The fields that all entries of a batch share: recorded_at and batch_id. */
-export function sealedFields({ sealedAt, batchId }: { readonly sealedAt: string; readonly batchId: number }): string {
+export function sealedFields({ sealedAt, batchId }: BatchStamp): string {
   return `${sealedAt}\t${batchId}`;
 }
 

@@ -32,6 +32,8 @@ export class TenantFold {
   chargedNano = 0n;
   readonly #report: ProblemReport;
   #account: Account | undefined;
+  /** Whether no entry is missing that could have changed the terms since they were last recorded. */
+  #termsAreKnown = false;
   #last: Pick<LeafLine, 'balanceAfter' | 'heldAfter'> = { balanceAfter: '0.000000000', heldAfter: '0.000000000' };
 
   constructor(tenantId: string, report: ProblemReport) {
@@ -50,9 +52,12 @@ export class TenantFold {
     if (!line.isGenuine) this.#found(seq, 'does not have the hash of its content');
     const before = this.#account ?? this.#opened(line, seq);
     this.#checkSequence(line, { seq, expected: before.seq + 1 });
+    if (seq > before.seq + 1) this.#termsAreKnown = false;
+    if (line.type === 'LIMITS' && line.detail !== null) this.#termsAreKnown = true;
     const amounts = this.#amountsOf(line, before);
     this.#checkBalance(line, amounts);
-    this.#checkHold(line, amounts);
+    if (line.status === 'PENDING') this.#checkHold(line, amounts, before);
+    else this.#checkRelease(line, amounts);
     if (line.currency !== before.currency)
       this.#found(seq, `is in ${line.currency}, the account in ${before.currency}`);
     this.#account = this.#folded(before, line, amounts);
@@ -108,17 +113,22 @@ export class TenantFold {
     this.#found(Number(line.seq), `moves the balance by ${decimal(moved)}, its amount says ${decimal(effect)}`);
   }
 
-  #checkHold(line: LeafLine, { heldBefore, heldAfter }: LineAmounts): void {
+  /** A hold is its amount under hold policy `estimate`, nothing under `none`. */
+  #checkHold(line: LeafLine, { heldBefore, heldAfter }: LineAmounts, { holdPolicy }: Account): void {
     const moved = heldAfter - heldBefore;
     const seq = Number(line.seq);
-    if (line.status === 'PENDING') {
-      // Held in full, or not at all under hold policy `none`.
-      if (moved !== 0n && moved !== nanoOf(line.amount)) {
-        this.#found(seq, `holds ${decimal(moved)}, its amount is ${line.amount}`, 'hold');
-      }
-      this.openHolds.set(detached(line.traceId), { seq, heldNano: moved, countedOn: detached(line.countedOn) });
-      return;
-    }
+    this.openHolds.set(detached(line.traceId), { seq, heldNano: moved, countedOn: detached(line.countedOn) });
+    const amount = nanoOf(line.amount);
+    if (!this.#termsAreKnown && (moved === 0n || moved === amount)) return;
+    const expected = holdPolicy === 'estimate' ? amount : 0n;
+    if (moved === expected) return;
+    const policy = this.#termsAreKnown ? ` under hold policy ${holdPolicy}` : '';
+    this.#found(seq, `holds ${decimal(moved)}, its amount is ${line.amount}${policy}`, 'hold');
+  }
+
+  #checkRelease(line: LeafLine, { heldBefore, heldAfter }: LineAmounts): void {
+    const moved = heldAfter - heldBefore;
+    const seq = Number(line.seq);
     const ended = ENDS_HOLD.has(line.status) && line.type === 'DEDUCT' ? this.#end(line.traceId) : undefined;
     const expected = -(ended?.heldNano ?? 0n);
     if (line.status === 'EXPIRED' && ended === undefined) this.#found(seq, 'expires a hold that is not open', 'hold');

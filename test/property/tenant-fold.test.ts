@@ -3,6 +3,7 @@ import { expect } from 'chai';
 import fc from 'fast-check';
 import { type AccountTerms, emptyAccount, evolve } from '../../src/ledger/account.js';
 import type { LedgerEntry } from '../../src/ledger/entry.js';
+import { amountNano } from '../../src/ledger/money.js';
 import type { LeafLine } from '../../src/ledger/postgres/leaf-lines.js';
 import { TenantFold } from '../../src/reconciliation/verify-tenant.js';
 import { propertySeed } from '../model/property-seed.js';
@@ -19,6 +20,10 @@ function entriesOf(terms: AccountTerms, history: readonly Happening[]): readonly
     deliver(ledger, { ...happening, tenantId: TENANTS[0] }, BigInt(index + 1));
   }
   return ledger.entries;
+}
+
+function isHold({ status, amountNano }: LedgerEntry): boolean {
+  return status === 'PENDING' && amountNano > 0n;
 }
 
 interface Followed {
@@ -88,6 +93,26 @@ describe('following the entries of a tenant', () => {
         );
         const { problems } = follow(changed.map(leafLineOf));
         expect(problems[0]).to.match(new RegExp(`^entry ${TENANTS[0]}#${at + 1} `));
+      }),
+    );
+  });
+
+  it('names a hold that was moved by exactly its amount, whatever the hold policy', () => {
+    const holding = ledgers
+      .map(({ terms, entries }) => ({ terms, entries, holds: entries.filter(isHold) }))
+      .filter(({ holds }) => holds.length > 0)
+      .chain(({ terms, entries, holds }) =>
+        fc.tuple(fc.constant(terms), fc.constant(entries), fc.constantFrom(...holds)),
+      );
+    check(
+      fc.property(holding, ([{ holdPolicy }, entries, hold]) => {
+        const { amountNano: amount, heldBeforeNano, seq } = hold;
+        const moved = holdPolicy === 'none' ? amount : 0n;
+        const forged = { ...hold, heldAfterNano: amountNano(heldBeforeNano + moved) };
+        const { problems } = follow(entries.map((entry) => leafLineOf(entry === hold ? forged : entry)));
+        expect(problems[0]).to.match(
+          new RegExp(`^entry ${TENANTS[0]}#${seq} holds .* under hold policy ${holdPolicy}$`),
+        );
       }),
     );
   });

@@ -51,7 +51,10 @@ export async function redriveLetters(ports: RedrivePorts, order: RedriveOrder): 
   return order.letters.flatMap((letter) => results.get(letterName(letter)) ?? []);
 }
 
-/** Cuts letters into chunks of one redrive stream each, in their order. */
+/**
+ * Cuts letters into chunks of one redrive stream and one topic each, in their order. One topic, since a plan takes pending
+ * events for granted: a completion of the same trace would release a hold that was perhaps refused.
+ */
 function chunksOf(letters: readonly LetterSummary[]): RedriveChunk[] {
   const chunks: { source: StreamSource; letters: LetterSummary[]; bytes: number }[] = [];
   const last = new Map<number, (typeof chunks)[number]>();
@@ -60,6 +63,7 @@ function chunksOf(letters: readonly LetterSummary[]): RedriveChunk[] {
     const open = last.get(source.partition);
     const fits =
       open !== undefined &&
+      open.letters[0]?.topic === letter.topic &&
       open.letters.length < CHUNK_LETTERS_MAX &&
       open.bytes + letter.valueBytes <= CHUNK_BYTES_MAX;
     const chunk = fits ? open : { source, letters: [], bytes: 0 };

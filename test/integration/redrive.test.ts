@@ -166,6 +166,21 @@ describe('a redrive of dead letters', function () {
     await expectAtRest(world, [tenantId]);
   });
 
+  it('releases no hold for the completion of a request whose hold is refused in the same redrive', async () => {
+    const tenantId = world.tenant();
+    await world.credit(tenantId, '10');
+    const other = wirePending({ tenantId, traceId: 'other', units: 8 });
+    await world.protocol().charge(world.stream('pending').chunk([other]));
+    const pending = wirePending({ tenantId, traceId: 'refused', units: 5, fields: OLD });
+    const completed = wireCompleted({ tenantId, traceId: 'refused', units: 1, fields: { ...OLD, ...STREAMED } });
+    const holds = await letters.bury(world.stream('pending'), [pending]);
+    const completions = await letters.bury(world.stream('completed'), [completed]);
+    const results = await letters.redrive([...holds, ...completions]);
+    expect(results.map(briefly)).to.deep.equal([`charged ${tenantId}#4 REFUSED`, `charged ${tenantId}#5 COMMITTED`]);
+    const last = (await world.entries(tenantId)).at(-1);
+    expect(last).to.include({ balance_after: '9.000000000', held_after: '8.000000000', description: 'late' });
+  });
+
   it('of many letters goes chunk by chunk, each tenant in order', async () => {
     const [first, second] = [world.tenant(), world.tenant()];
     const dead = [...(await letters.buryOld(first, 1_100)), ...(await letters.buryOld(second, 30))];

@@ -107,7 +107,7 @@ interface RepairChunk {
   readonly lost: readonly LostMessage[];
 }
 
-/** Cuts messages into chunks of one repair stream each, in their order. */
+/** Cuts messages into chunks of one repair stream and one topic each, in their order; one topic for the reason of a redrive. */
 function chunksOf(lost: readonly LostMessage[]): RepairChunk[] {
   const chunks: { source: StreamSource; lost: LostMessage[]; bytes: number }[] = [];
   const last = new Map<number, (typeof chunks)[number]>();
@@ -115,7 +115,11 @@ function chunksOf(lost: readonly LostMessage[]): RepairChunk[] {
     const source = repairSource(tenantOf(each));
     const bytes = each.message.value?.length ?? 0;
     const open = last.get(source.partition);
-    const fits = open !== undefined && open.lost.length < CHUNK_MESSAGES_MAX && open.bytes + bytes <= CHUNK_BYTES_MAX;
+    const fits =
+      open !== undefined &&
+      open.lost[0]?.position.topic === each.position.topic &&
+      open.lost.length < CHUNK_MESSAGES_MAX &&
+      open.bytes + bytes <= CHUNK_BYTES_MAX;
     const chunk = fits ? open : { source, lost: [], bytes: 0 };
     if (!fits) chunks.push(chunk);
     last.set(source.partition, chunk);

@@ -25,7 +25,7 @@ export async function serveMetrics(
 }
 
 /** The protocol, measured: what was sealed, and how long it took. */
-export function measured(protocol: ChargeProtocol, metrics: Metrics): Pick<ChargeProtocol, 'charge'> {
+export function measured(protocol: Pick<ChargeProtocol, 'charge'>, metrics: Metrics): Pick<ChargeProtocol, 'charge'> {
   return {
     charge: async (chunk) => {
       const startedMs = performance.now();

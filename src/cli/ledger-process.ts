@@ -11,6 +11,7 @@ import type { Redis } from 'ioredis';
 import { ChargeProtocol, type ChunkOutcome } from '../consumers/charge-protocol.js';
 import { HoldExpiry } from '../consumers/hold-expiry.js';
 import { StreamPositions } from '../consumers/stream-positions.js';
+import { ChunkJoiner } from '../consumers/chunk-joiner.js';
 import { UsageConsumer } from '../consumers/usage-consumer.js';
 import type { StreamSource } from '../ledger/batch.js';
 import { COMMAND_TOPIC } from '../ledger/commands/command-stream.js';
@@ -227,6 +228,11 @@ async function startConsumer(
       if (options.projects) parts.projector.markAdvanced(advances);
     },
   });
+  const joiner = new ChunkJoiner({
+    chargeTogether: (chunks) => protocol.chargeTogether(chunks),
+    transactionsMax: config.partitionsConcurrent,
+    messagesMax: config.chunkMessagesMax,
+  });
   const consumer = new UsageConsumer({
     kafka,
     groupId: config.consumerGroup,
@@ -235,7 +241,7 @@ async function startConsumer(
       [config.topicPending, 'pending'],
       [config.topicCompleted, 'completed'],
     ]),
-    protocol: measured(protocol, metrics),
+    protocol: measured(joiner, metrics),
     positions: new StreamPositions({ admin, cursors: parts.reader, clusterId }),
     cursors: parts.reader,
     chunkMessagesMax: config.chunkMessagesMax,

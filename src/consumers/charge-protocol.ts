@@ -1,5 +1,6 @@
 /**
- * Owns: the charge protocol: how one chunk of one partition becomes sealed entries, exactly once.
+ * Owns: the charge protocol: how one chunk of one partition, or several of different partitions together, become sealed
+ * entries, exactly once.
  *
  *  1. Decode and validate each message; what cannot be read becomes a dead letter, never an exception.
  *  2. Begin; lock the cursor; trim what is already charged. A first offset beyond the cursor is a hole: the caller finds
@@ -21,9 +22,9 @@
 import { CHAIN_GENESIS, type SealedBatch, type StreamSource } from '../ledger/batch.js';
 import type { LedgerAdvance } from '../ledger/ledger-reader.js';
 import type { Cursor, LedgerStore, LedgerTransaction } from '../ledger/ledger-store.js';
-import { TollbookError } from '../runtime/errors.js';
+import { invariant, TollbookError } from '../runtime/errors.js';
 import { faultPoint } from '../runtime/fault-points.js';
-import { advancesOf, chargeItems, type ChargePorts } from './chunk-charge.js';
+import { advancesOf, type ChargedItems, type ChargeItems, type ChargePorts, chargeTogether } from './chunk-charge.js';
 import { type ChunkMessage, intake, type IntakeItem, type IntakeLimits, type UsageKind } from './intake.js';
 
 /** Some consecutive messages of one partition. */
@@ -70,23 +71,60 @@ export class ChargeProtocol {
    * Atomic: one database transaction. Throws FENCED, CLUSTER_MISMATCH, POSTGRES_*.
    */
   async charge(chunk: Chunk): Promise<ChunkOutcome> {
-    const { limits, clock, store, wakeProjector } = this.#options;
-    const bounds = { ...limits, nowMs: clock.nowMs() };
-    const items: IntakeItem[] = [];
-    for (const message of chunk.messages) items.push(intake(message, chunk.kind, bounds));
-    await faultPoint('charge.decoded');
-    const outcome = await store.transact((transaction) => this.#chargeLocked(transaction, chunk, items));
-    if (outcome.kind === 'charged') wakeProjector(outcome.advances);
-    await faultPoint('charge.woken');
+    const [outcome] = await this.chargeTogether([chunk]);
+    invariant(outcome !== undefined, 'one chunk has one outcome');
     return outcome;
   }
 
-  async #chargeLocked(
+  /**
+   * Charges chunks of different sources in one database transaction, as if they came one after the other; the outcomes are in the
+   * order of the chunks. All or none: what stands in the way of one stands in the way of all. More than one: each must have
+   * its cursor (who creates one while it holds another could wait in a circle), and no trace may be in chunks of both kinds
+   * (what a completion releases depends on whether its pending event was granted, which a plan does not know yet).
+   * Throws FENCED, CLUSTER_MISMATCH, POSTGRES_*.
+   */
+  async chargeTogether(chunks: readonly Chunk[]): Promise<ChunkOutcome[]> {
+    const { limits, clock, store, wakeProjector } = this.#options;
+    const bounds = { ...limits, nowMs: clock.nowMs() };
+    const decoded = chunks.map((chunk): DecodedChunk => {
+      const items: IntakeItem[] = [];
+      for (const message of chunk.messages) items.push(intake(message, chunk.kind, bounds));
+      return { chunk, items };
+    });
+    await faultPoint('charge.decoded');
+    const outcomes = await store.transact((transaction) => this.#chargeLocked(transaction, decoded));
+    const advances = outcomes.flatMap((outcome) => (outcome.kind === 'charged' ? outcome.advances : []));
+    if (advances.length > 0) wakeProjector(advances);
+    await faultPoint('charge.woken');
+    return outcomes;
+  }
+
+  async #chargeLocked(transaction: LedgerTransaction, decoded: readonly DecodedChunk[]): Promise<ChunkOutcome[]> {
+    const cursors = await transaction.lockCursors(decoded.map(({ chunk }) => chunk.source));
+    const outcomes: (ChunkOutcome | undefined)[] = [];
+    const fresh: ChargeItems[] = [];
+    for (const each of decoded) {
+      const { topic, partition } = each.chunk.source;
+      const known = cursors.find(({ source }) => source.topic === topic && source.partition === partition);
+      const todo = await this.#freshOf(transaction, each, known);
+      if ('kind' in todo) outcomes.push(todo);
+      else {
+        outcomes.push(undefined);
+        fresh.push(todo);
+      }
+    }
+    const charged = fresh.length === 0 ? [] : await chargeTogether(this.#options, transaction, fresh);
+    const batches = charged.values();
+    return outcomes.map((outcome) => outcome ?? chargedOutcome(batches.next().value));
+  }
+
+  /** Step 2 of one chunk, its cursor locked: what of it is to be charged, or why nothing is. */
+  async #freshOf(
     transaction: LedgerTransaction,
-    chunk: Chunk,
-    items: readonly IntakeItem[],
-  ): Promise<ChunkOutcome> {
-    const cursor = await this.#lockCursor(transaction, chunk);
+    { chunk, items }: DecodedChunk,
+    known: Cursor | undefined,
+  ): Promise<ChargeItems | ChunkOutcome> {
+    const cursor = await this.#cursorOf(transaction, chunk, known);
     if (cursor === undefined) return { kind: 'hole', expectedOffset: 0n };
     if (cursor.nextOffset >= chunk.nextOffset) return { kind: 'alreadyCharged', nextOffset: cursor.nextOffset };
     const fresh = itemsFrom(cursor.nextOffset, items);
@@ -98,15 +136,16 @@ export class ChargeProtocol {
     ) {
       return { kind: 'hole', expectedOffset: cursor.nextOffset };
     }
-    const nextOffset = chunk.nextOffset;
-    const charged = await chargeItems(this.#options, transaction, { cursor, items: fresh, nextOffset });
-    return { kind: 'charged', batch: charged.batch, advances: advancesOf(charged.content) };
+    return { cursor, items: fresh, nextOffset: chunk.nextOffset };
   }
 
-  /** Step 2: the cursor, locked; created at the first message ever seen of a source; undefined when it was lost. */
-  async #lockCursor(transaction: LedgerTransaction, chunk: Chunk): Promise<Cursor | undefined> {
+  /** The cursor, locked; created at the first message ever seen of a source; undefined when it was lost. */
+  async #cursorOf(
+    transaction: LedgerTransaction,
+    chunk: Chunk,
+    known: Cursor | undefined,
+  ): Promise<Cursor | undefined> {
     const { clusterId } = this.#options;
-    const known = await transaction.lockCursor(chunk.source);
     if (known !== undefined) return ofCluster(known, clusterId);
     if (chunk.hasCursor === true) return undefined;
     const firstOffset = chunk.messages[0]?.kafkaOffset ?? chunk.nextOffset;
@@ -118,6 +157,16 @@ export class ChargeProtocol {
       clusterId,
     });
   }
+}
+
+interface DecodedChunk {
+  readonly chunk: Chunk;
+  readonly items: readonly IntakeItem[];
+}
+
+function chargedOutcome(charged: ChargedItems | undefined): ChunkOutcome {
+  invariant(charged !== undefined, 'every chunk that was charged has its batch');
+  return { kind: 'charged', batch: charged.batch, advances: advancesOf(charged.content) };
 }
 
 /** Returns the cursor if its offsets are those of this Kafka cluster; throws CLUSTER_MISMATCH otherwise. */

@@ -3,15 +3,22 @@
  * decoded messages and a locked cursor to a sealed batch. A redrive of dead letters runs the very same steps.
  * Does not own: where the messages come from, the cursor, nor the commit.
  */
-import type { AccountTerms, HoldPolicy } from '../ledger/account.js';
-import { appendSealed, type BatchContent } from '../ledger/append-sealed.js';
+import type { Account, AccountTerms, HoldPolicy } from '../ledger/account.js';
+import { appendTogether, type BatchContent } from '../ledger/append-sealed.js';
 import type { SealedBatch } from '../ledger/batch.js';
 import type { LedgerAdvance, TraceStep } from '../ledger/ledger-reader.js';
-import { type Cursor, distinctTraces, type LedgerTransaction, type TraceKey } from '../ledger/ledger-store.js';
+import {
+  type Cursor,
+  distinctTraces,
+  type LedgerTransaction,
+  type Standing,
+  type TraceKey,
+} from '../ledger/ledger-store.js';
 import { spanOf } from '../ledger/price-book.js';
 import type { EstimateLimits } from '../ledger/pricing.js';
 import { dayOf } from '../ledger/trace.js';
 import type { Clock } from '../runtime/clock.js';
+import { invariant } from '../runtime/errors.js';
 import { faultPoint } from '../runtime/fault-points.js';
 import { bookChunk } from './chunk-booking.js';
 import {
@@ -44,7 +51,7 @@ export interface ChargeItems {
   readonly nextOffset: bigint;
 }
 
-/** What was sealed. */
+/** What was sealed of one source. */
 export interface ChargedItems {
   readonly batch: SealedBatch;
   readonly content: BatchContent;
@@ -73,42 +80,102 @@ export function advancesOf({ entries, accounts }: BatchContent): LedgerAdvance[]
 export async function chargeItems(
   ports: ChargePorts,
   transaction: LedgerTransaction,
-  { cursor, items, nextOffset }: ChargeItems,
+  items: ChargeItems,
 ): Promise<ChargedItems> {
-  const knowledge = await lockAndRead(ports, transaction, items);
-  const planned = planChunk(items, knowledge, ports.estimates);
-  return bookPlanned(ports, transaction, { planned, knowledge, cursor, nextOffset });
+  const [charged] = await chargeTogether(ports, transaction, [items]);
+  invariant(charged !== undefined, 'items of one source are one batch');
+  return charged;
 }
 
-interface PlannedChunk {
+/**
+ * Charges items of different sources in the caller's database transaction, as if they came one source after the other: a
+ * batch each, and everything else once for all. Throws FENCED, POSTGRES_*.
+ */
+export async function chargeTogether(
+  ports: ChargePorts,
+  transaction: LedgerTransaction,
+  sources: readonly ChargeItems[],
+): Promise<ChargedItems[]> {
+  const items = sources.flatMap((source) => source.items);
+  const knowledge = await lockAndRead(ports, transaction, items);
+  const planned = planChunk(items, knowledge, ports.estimates);
+  return bookPlanned(ports, transaction, { sources, planned, knowledge });
+}
+
+interface PlannedSources {
+  readonly sources: readonly ChargeItems[];
+  /** Of all sources, in their order. */
   readonly planned: readonly PlannedItem[];
   readonly knowledge: ChunkKnowledge;
-  readonly cursor: Cursor;
-  readonly nextOffset: bigint;
 }
 
 /** Steps 5 and 6 up to the commit. */
 async function bookPlanned(
   { gate, clock, holdTtlMs }: ChargePorts,
   transaction: LedgerTransaction,
-  { planned, knowledge, cursor, nextOffset }: PlannedChunk,
-): Promise<ChargedItems> {
+  { sources, planned, knowledge }: PlannedSources,
+): Promise<ChargedItems[]> {
   await faultPoint('charge.decided');
   const refusals = await gate.refusals(planned, knowledge.accounts);
   await faultPoint('charge.asked');
   const sealedAtMs = clock.nowMs();
-  const content = bookChunk({
-    source: cursor.source,
-    planned,
-    accounts: knowledge.accounts,
-    refusals,
-    holdExpiresAt: {
-      estimate: new Date(sealedAtMs + holdTtlMs.estimate).toISOString(),
-      none: new Date(sealedAtMs + holdTtlMs.none).toISOString(),
-    },
+  const holdExpiresAt = {
+    estimate: new Date(sealedAtMs + holdTtlMs.estimate).toISOString(),
+    none: new Date(sealedAtMs + holdTtlMs.none).toISOString(),
+  };
+  let accounts = knowledge.accounts;
+  const booked = plannedBySource(sources, planned).map((ofSource) => {
+    const { source } = ofSource.cursor;
+    const content = bookChunk({ source, planned: ofSource.planned, accounts, refusals, holdExpiresAt });
+    accounts = withChanged(accounts, content.accounts);
+    return { ...ofSource, content, own: content };
   });
-  const batch = await appendSealed(transaction, content, { cursor, nextOffset, sealedAtMs });
-  return { batch, content, planned };
+  const contents = booked.map(({ content }) => content);
+  const batches = await appendTogether(transaction, booked, { standing: standingOf(contents), sealedAtMs });
+  return booked.map(({ content, planned }, index) => {
+    const batch = batches[index];
+    invariant(batch !== undefined, 'every source has its batch');
+    return { batch, content, planned };
+  });
+}
+
+/** Gives each source what was planned of it: one item a message, and the opening before the message that causes it. */
+function plannedBySource(
+  sources: readonly ChargeItems[],
+  planned: readonly PlannedItem[],
+): (ChargeItems & { readonly planned: readonly PlannedItem[] })[] {
+  let place = 0;
+  return sources.map((source) => {
+    const start = place;
+    for (let messages = source.items.length; messages > 0; place += 1) {
+      if (planned[place]?.kind !== 'opening') messages -= 1;
+    }
+    return { ...source, planned: planned.slice(start, place) };
+  });
+}
+
+function withChanged(
+  accounts: ReadonlyMap<string, Account>,
+  changed: readonly Account[],
+): ReadonlyMap<string, Account> {
+  const after = new Map(accounts);
+  for (const account of changed) after.set(account.tenantId, account);
+  return after;
+}
+
+/** The accounts as the last of the batches leaves them. */
+function lastAccounts(contents: readonly BatchContent[]): Map<string, Account> {
+  const last = new Map<string, Account>();
+  for (const { accounts } of contents) for (const account of accounts) last.set(account.tenantId, account);
+  return last;
+}
+
+function standingOf(contents: readonly BatchContent[]): Standing {
+  return {
+    accounts: [...lastAccounts(contents).values()],
+    holdsOpened: contents.flatMap(({ holdsOpened }) => holdsOpened),
+    holdsClosed: contents.flatMap(({ holdsClosed }) => holdsClosed),
+  };
 }
 
 /** Steps 3 and 4, up to the decision: accounts locked, then everything read. */

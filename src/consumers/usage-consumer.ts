@@ -47,6 +47,8 @@ const HEARTBEAT_INTERVAL_MAX_MS = 3_000;
 /** How soon partitions that were added to a topic are noticed; by default kafkajs looks every 5 minutes. */
 const METADATA_AGE_MAX_MS = 10_000;
 const FETCH_WAIT_MS = 100;
+/** Partitions of one fetch that may wait to be charged together. */
+const FETCHED_PARTITIONS_MAX = 32;
 /** Moderate, since one fetch waits for all its batches; large enough for a chunk of 4,000 events of 500 bytes. */
 const FETCH_BYTES_PER_PARTITION = 2 * 1024 * 1024;
 const CHUNK_BYTES_MAX = 8 * 1024 * 1024;
@@ -105,7 +107,7 @@ export class UsageConsumer {
     await this.#consumer.run({
       autoCommit: false,
       eachBatchAutoResolve: false,
-      partitionsConsumedConcurrently: this.#options.partitionsConcurrent,
+      partitionsConsumedConcurrently: FETCHED_PARTITIONS_MAX,
       eachBatch: (payload) => this.#consumeBatch(payload),
     });
   }

@@ -1,19 +1,30 @@
 /**
- * Owns: sealing what a chunk or a command writes on top of its source's cursor: the last step before the commit.
- * Invariants: the leaves of the tree are in the order given, which is (kafka offset, seq); the batch id is drawn while
- * the account locks are held; the batch continues the chain that the cursor names.
+ * Owns: sealing what chunks or a command write on top of their sources' cursors: the last step before the commit.
+ * Invariants: the leaves of a tree are in the order given, which is (kafka offset, seq); the batch ids are drawn while
+ * the account locks are held, in the order the batches were decided; each batch continues the chain that its cursor names.
  */
-import { type BatchCounts, seal, type SealedBatch } from './batch.js';
+import { invariant } from '../runtime/errors.js';
+import { type BatchCounts, type BatchStamp, seal, type SealedBatch } from './batch.js';
 import { hashed, type HashedEntry, type LedgerEntry } from './entry.js';
-import type { Cursor, LedgerAppend, LedgerTransaction } from './ledger-store.js';
+import type { BatchAppend, Cursor, LedgerTransaction, Standing } from './ledger-store.js';
 import { merkleRoot } from './merkle.js';
 
-/** What a batch writes, before it is sealed. */
-export type BatchContent = Omit<LedgerAppend, 'batch' | 'cursorBefore'> & {
+/** What a batch writes of its own, before it is sealed. */
+export type BatchOwn = Omit<BatchAppend, 'batch' | 'cursorBefore'> & {
   readonly counts: BatchCounts;
   /** In the order of the tree: by (kafka offset, seq). */
   readonly entries: readonly LedgerEntry[];
 };
+
+/** What one batch writes, before it is sealed. */
+export type BatchContent = BatchOwn & Standing;
+
+/** A batch to seal on top of its source's cursor. */
+export interface Unsealed {
+  readonly own: BatchOwn;
+  readonly cursor: Cursor;
+  readonly nextOffset: bigint;
+}
 
 /** Appends the content, seals it, and advances the cursor to `nextOffset`. Throws FENCED. */
 export async function appendSealed(
@@ -21,24 +32,58 @@ export async function appendSealed(
   content: BatchContent,
   { cursor, nextOffset, sealedAtMs }: { cursor: Cursor; nextOffset: bigint; sealedAtMs: number },
 ): Promise<SealedBatch> {
-  const batchId = await transaction.drawBatchId();
-  const { counts, entries, ...written } = content;
+  const [batch] = await appendTogether(transaction, [{ own: content, cursor, nextOffset }], {
+    standing: content,
+    sealedAtMs,
+  });
+  invariant(batch !== undefined, 'one batch to seal is one sealed batch');
+  return batch;
+}
+
+/** Appends and seals batches of different sources, in the order they were decided. Throws FENCED, and writes none. */
+export async function appendTogether(
+  transaction: LedgerTransaction,
+  unsealed: readonly Unsealed[],
+  { standing, sealedAtMs }: { standing: Standing; sealedAtMs: number },
+): Promise<SealedBatch[]> {
+  const ids = await transaction.drawBatchIds(unsealed.length);
   const sealedAt = new Date(sealedAtMs).toISOString();
-  const leaves = new Array<string>(entries.length).fill('');
-  if (entries.length > 0) await transaction.appendEntries(hashedByTenant(entries, leaves), { batchId, sealedAt });
+  const growing = unsealed.map((each, index) => growingBatch(each, { batchId: ids[index] ?? 0, sealedAt }));
+  const withEntries = growing.filter(({ own }) => own.entries.length > 0);
+  if (withEntries.length > 0) {
+    await transaction.appendEntries(
+      withEntries.map(({ own, stamp, leaves }) => ({ stamp, entries: hashedByTenant(own.entries, leaves) })),
+    );
+  }
+  const batches = growing.map(sealGrown);
+  const { accounts, holdsOpened, holdsClosed } = standing;
+  await transaction.append({ accounts, holdsOpened, holdsClosed, batches });
+  return batches.map(({ batch }) => batch);
+}
+
+/** A batch whose leaves are filled while its entries are written. */
+interface GrowingBatch extends Unsealed {
+  readonly stamp: BatchStamp;
+  readonly leaves: string[];
+}
+
+function growingBatch(unsealed: Unsealed, stamp: BatchStamp): GrowingBatch {
+  return { ...unsealed, stamp, leaves: new Array<string>(unsealed.own.entries.length).fill('') };
+}
+
+function sealGrown({ own, cursor, nextOffset, stamp, leaves }: GrowingBatch): BatchAppend {
+  const { deadLetters, skipped, unpriced, commands = [] } = own;
   const batch = seal({
     source: cursor.source,
     batchNo: cursor.batchNo + 1,
-    batchId,
+    ...stamp,
     firstOffset: cursor.nextOffset,
     nextOffset,
-    counts,
+    counts: own.counts,
     merkleRoot: merkleRoot(leaves),
     prevHash: cursor.head,
-    sealedAt,
   });
-  await transaction.append({ ...written, batch, cursorBefore: cursor });
-  return batch;
+  return { batch, cursorBefore: cursor, deadLetters, skipped, unpriced, commands };
 }
 
 /**

@@ -61,19 +61,34 @@ export interface UnpricedUsage {
   readonly meters: readonly string[];
 }
 
-/** Everything one sealed batch writes but its entries. */
-export interface LedgerAppend {
+/** What one sealed batch writes of its own, but for its entries. */
+export interface BatchAppend {
   readonly batch: SealedBatch;
   readonly cursorBefore: Cursor;
-  /** The accounts the entries changed, at their new seq. */
-  readonly accounts: readonly Account[];
-  readonly holdsOpened: readonly OpenHold[];
-  readonly holdsClosed: readonly TraceKey[];
   readonly deadLetters: readonly DeadLetter[];
   readonly skipped: readonly SkippedEvent[];
   readonly unpriced: readonly UnpricedUsage[];
   /** The commands that became an entry of this batch. */
   readonly commands?: readonly CommandRecord[];
+}
+
+/** What the entries of batches that are written together do to accounts and holds. */
+export interface Standing {
+  /** The accounts the entries changed, at their new seq. */
+  readonly accounts: readonly Account[];
+  readonly holdsOpened: readonly OpenHold[];
+  readonly holdsClosed: readonly TraceKey[];
+}
+
+/** Everything that sealed batches write together, but for their entries: one batch a source. */
+export interface LedgerAppend extends Standing {
+  readonly batches: readonly BatchAppend[];
+}
+
+/** The entries of one batch, in the order they are to be written. */
+export interface StampedEntries {
+  readonly stamp: BatchStamp;
+  readonly entries: Iterable<HashedEntry>;
 }
 
 /** An idempotency key of one tenant. */
@@ -89,12 +104,12 @@ export interface EntryKey {
 }
 
 /**
- * The ledger inside one database transaction. Order: lockCursor; lockOpenAccounts, or ensureAccounts and lockAccounts; reads;
+ * The ledger inside one database transaction. Order: lockCursors; lockOpenAccounts, or ensureAccounts and lockAccounts; reads;
  * appendEntries, append.
  */
 export interface LedgerTransaction {
-  /** Locks and returns the cursor of a source; undefined when the source has none yet. */
-  lockCursor(source: StreamSource): Promise<Cursor | undefined>;
+  /** Locks and returns the cursors of distinct sources, in ascending order; sources without one yet are absent. */
+  lockCursors(sources: readonly StreamSource[]): Promise<Cursor[]>;
   /** Creates the cursor of a source at its first offset, locked; returns the one that now exists. */
   createCursor(cursor: Cursor): Promise<Cursor>;
   /** Opens the accounts that are missing, in sorted order; returns the tenants that were opened here. */
@@ -119,14 +134,14 @@ export interface LedgerTransaction {
   readTraceEntries(trace: TraceKey): Promise<LedgerEntry[]>;
   /** Sums what refunds have put back of an entry. */
   readRefunded(key: EntryKey): Promise<AmountNano>;
-  /** Draws a batch id; call it while the account locks are held. */
-  drawBatchId(): Promise<number>;
+  /** Draws batch ids, ascending; call it while the account locks are held. */
+  drawBatchIds(count: number): Promise<number[]>;
   /**
-   * Writes the entries of a batch that is sealed afterwards. Takes them one by one, so that the next are hashed while the
+   * Writes the entries of batches that are sealed afterwards. Takes them one by one, so that the next are hashed while the
    * database is at work on those before.
    */
-  appendEntries(entries: Iterable<HashedEntry>, stamp: BatchStamp): Promise<void>;
-  /** Writes a sealed batch whose entries are written. Throws FENCED when the cursor is no longer where it was read. */
+  appendEntries(batches: readonly StampedEntries[]): Promise<void>;
+  /** Writes sealed batches whose entries are written. Throws FENCED when a cursor is no longer where it was read. */
   append(append: LedgerAppend): Promise<void>;
 }
 

@@ -194,7 +194,7 @@ export const SETTINGS: Readonly<Record<keyof Config, Setting>> = {
   redisPrefix: { env: 'TOLLBOOK_REDIS_PREFIX', fallback: 'tollbook', kind: 'text' },
   redisCallSpan: { env: 'TOLLBOOK_REDIS_CALL_SPAN', fallback: 'node', kind: 'text' },
   chunkMessagesMax: { env: 'TOLLBOOK_CHUNK_MESSAGES_MAX', fallback: '4000', kind: 'integer' },
-  partitionsConcurrent: { env: 'TOLLBOOK_PARTITIONS_CONCURRENT', fallback: '4', kind: 'integer' },
+  partitionsConcurrent: { env: 'TOLLBOOK_PARTITIONS_CONCURRENT', fallback: '3', kind: 'integer' },
   redisDeadlineMs: { env: 'TOLLBOOK_REDIS_DEADLINE_MS', fallback: '250', kind: 'integer' },
   eventBytesMax: { env: 'TOLLBOOK_EVENT_BYTES_MAX', fallback: String(256 * 1024), kind: 'integer' },
   eventAgeMaxMs: { env: 'TOLLBOOK_EVENT_AGE_MAX_MS', fallback: String(45 * 24 * 60 * MINUTE_MS), kind: 'integer' },

@@ -7,14 +7,14 @@ import { expect } from 'chai';
 import { ChargeProtocol } from '../../src/consumers/charge-protocol.js';
 import type { UsageKind } from '../../src/consumers/intake.js';
 import { type Account, type AccountTerms, emptyAccount } from '../../src/ledger/account.js';
-import { appendSealed } from '../../src/ledger/append-sealed.js';
+import { appendSealed, appendTogether } from '../../src/ledger/append-sealed.js';
 import { CHAIN_GENESIS, type StreamSource } from '../../src/ledger/batch.js';
 import { bookOpening } from '../../src/ledger/charge.js';
 import { bookCommand } from '../../src/ledger/commands/book-command.js';
 import { batchContent } from '../../src/ledger/commands/command-stream.js';
 import type { DueHolds } from '../../src/ledger/expiry.js';
 import type { LedgerReader } from '../../src/ledger/ledger-reader.js';
-import type { Cursor, LedgerStore, LedgerTransaction } from '../../src/ledger/ledger-store.js';
+import type { Cursor, LedgerStore, LedgerTransaction, Standing } from '../../src/ledger/ledger-store.js';
 import { traceKey } from '../../src/ledger/ledger-store.js';
 import { parseAmount, ZERO } from '../../src/ledger/money.js';
 import { isTollbookError, TollbookError } from '../../src/runtime/errors.js';
@@ -79,6 +79,30 @@ export function ledgerContract(open: () => Promise<ContractLedger>): void {
     await run((transaction) => openAccount(transaction, source, tenantId));
     expect(await codeOf(run((transaction) => openAccount(transaction, source, late, stale)))).to.equal('FENCED');
     expect((await read(late, source)).account).to.equal(undefined);
+  });
+
+  it('seals batches of two sources together, in the order they were decided, and locks their cursors', async () => {
+    const { left, right } = await twoSources();
+    const batches = await run((transaction) => openBoth(transaction, [left, right]));
+    expect(batches.map(({ batchNo }) => batchNo)).to.deep.equal([1, 1]);
+    expect(batches[1]?.batchId).to.be.greaterThan(batches[0]?.batchId ?? Infinity);
+    for (const [index, { tenantId, source }] of [left, right].entries()) {
+      const { account, cursor } = await read(tenantId, source);
+      expect([account?.seq, cursor?.nextOffset]).to.deep.equal([1, 1n]);
+      expect(cursor?.head.equals(batches[index]?.hash ?? CHAIN_GENESIS)).to.equal(true);
+    }
+  });
+
+  it('fences batches of two sources when the cursor of one was advanced, and keeps nothing of either', async () => {
+    const { left, right } = await twoSources();
+    const stale = { ...right.cursor, batchNo: 7 };
+    expect(await codeOf(run((transaction) => openBoth(transaction, [left, { ...right, cursor: stale }])))).to.equal(
+      'FENCED',
+    );
+    for (const { tenantId, source } of [left, right]) {
+      const { account, cursor } = await read(tenantId, source);
+      expect([account, cursor?.nextOffset]).to.deep.equal([undefined, 0n]);
+    }
   });
 
   for (const [what, seq] of [
@@ -188,6 +212,16 @@ export function ledgerContract(open: () => Promise<ContractLedger>): void {
     }));
   }
 
+  /** Two sources whose cursors stand at their beginning, and a tenant without an account for each. */
+  async function twoSources(): Promise<{ left: OfSource; right: OfSource }> {
+    const [left, right] = [fresh(), fresh()];
+    const cursorOf = (source: StreamSource): Promise<Cursor> => run((transaction) => lockOrCreate(transaction, source));
+    return {
+      left: { ...left, cursor: await cursorOf(left.source) },
+      right: { ...right, cursor: await cursorOf(right.source) },
+    };
+  }
+
   function credit(tenantId: string) {
     const command = { tenantId, key: 'credit', currency: 'USD', actor: 'ops', reason: 'contract' };
     const ports = { store: ledger.store, clock, defaults: DEFAULTS };
@@ -217,13 +251,41 @@ export function ledgerContract(open: () => Promise<ContractLedger>): void {
   }
 }
 
+interface OfSource {
+  readonly tenantId: string;
+  readonly source: StreamSource;
+  readonly cursor: Cursor;
+}
+
+/** Opens an account of each source, the cursors being locked, in one database transaction. */
+async function openBoth(transaction: LedgerTransaction, both: readonly OfSource[]) {
+  const reversed = [...both].reverse();
+  const locked = await transaction.lockCursors(reversed.map(({ source }) => source));
+  expect(locked.map(({ source }) => source)).to.have.deep.members(both.map(({ source }) => source));
+  const openings = both.map(({ tenantId }) => ({ tenantId, currency: 'USD', day: DAY, terms: TERMS }));
+  await transaction.ensureAccounts(openings);
+  const opened = both.map(({ tenantId, cursor }) =>
+    bookOpening(emptyAccountOf(tenantId), { source: { ...cursor.source, kafkaOffset: 0n }, occurredAt: NOON }),
+  );
+  const unsealed = opened.map(({ entry }, index) => ({
+    own: batchContent({ counts: { openings: 1 }, entries: [entry] }),
+    cursor: both[index]!.cursor,
+    nextOffset: 1n,
+  }));
+  const standing = { ...NO_STANDING, accounts: opened.map(({ account }) => account) };
+  return appendTogether(transaction, unsealed, { standing, sealedAtMs: NOW_MS });
+}
+
+const NO_STANDING: Standing = { accounts: [], holdsOpened: [], holdsClosed: [] };
+
 function emptyAccountOf(tenantId: string): Account {
   return emptyAccount({ tenantId, currency: 'USD', day: DAY }, TERMS);
 }
 
 async function lockOrCreate(transaction: LedgerTransaction, source: StreamSource): Promise<Cursor> {
   const first: Cursor = { source, nextOffset: 0n, batchNo: 0, head: CHAIN_GENESIS, clusterId: CLUSTER };
-  return (await transaction.lockCursor(source)) ?? transaction.createCursor(first);
+  const [known] = await transaction.lockCursors([source]);
+  return known ?? transaction.createCursor(first);
 }
 
 /** Opens an account as its first event does, sealed on the cursor as it stands, or as it once stood. */

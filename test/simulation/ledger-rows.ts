@@ -53,8 +53,12 @@ export class LedgerRows {
     return this.#accountsAt.get(`${tenantId} ${seq}`);
   }
 
-  /** Throws FENCED unless the cursor is where the writer read it. */
-  assertFence({ cursorBefore }: LedgerAppend, created: ReadonlyMap<string, Cursor>): void {
+  /** Throws FENCED unless every cursor is where the writer read it. */
+  assertFence({ batches }: LedgerAppend, created: ReadonlyMap<string, Cursor>): void {
+    for (const { cursorBefore } of batches) this.#assertUnmoved(cursorBefore, created);
+  }
+
+  #assertUnmoved(cursorBefore: Cursor, created: ReadonlyMap<string, Cursor>): void {
     const key = sourceKey(cursorBefore.source);
     const stands = this.cursors.get(key) ?? created.get(key);
     const unmoved = stands?.nextOffset === cursorBefore.nextOffset && stands.batchNo === cursorBefore.batchNo;
@@ -67,7 +71,9 @@ export class LedgerRows {
     const taken = [
       ...[...accounts.keys()].filter((tenantId) => this.accounts.has(tenantId)),
       ...[...cursors.keys()].filter((key) => this.cursors.has(key)),
-      ...(append?.commands ?? []).map(commandKey).filter((key) => this.commands.has(key)),
+      ...commandsOf(append)
+        .map(commandKey)
+        .filter((key) => this.commands.has(key)),
       ...entries.filter((entry) => this.#isTaken(entry)).map(traceKey),
     ];
     if (taken.length > 0) throw new TollbookError('POSTGRES_CONFLICT', `keys taken: ${taken.join(', ')}`);
@@ -90,17 +96,20 @@ export class LedgerRows {
     else known.push(entry);
   }
 
-  #write({ batch, cursorBefore, accounts, holdsOpened, holdsClosed, commands = [] }: LedgerAppend): void {
-    const { source, nextOffset, batchNo, hash } = batch;
-    this.cursors.set(sourceKey(source), { ...cursorBefore, nextOffset, batchNo, head: hash });
-    this.batches.push(batch);
+  #write(append: LedgerAppend): void {
+    const { batches, accounts, holdsOpened, holdsClosed } = append;
+    for (const { batch, cursorBefore } of batches) {
+      const { source, nextOffset, batchNo, hash } = batch;
+      this.cursors.set(sourceKey(source), { ...cursorBefore, nextOffset, batchNo, head: hash });
+      this.batches.push(batch);
+    }
     for (const account of accounts) {
       this.accounts.set(account.tenantId, account);
       this.#accountsAt.set(`${account.tenantId} ${account.seq}`, account);
     }
     for (const hold of holdsOpened) this.holds.set(traceKey(hold), hold);
     for (const closed of holdsClosed) this.holds.delete(traceKey(closed));
-    for (const command of commands) this.commands.set(commandKey(command), command);
+    for (const command of commandsOf(append)) this.commands.set(commandKey(command), command);
   }
 
   #isTaken(entry: LedgerEntry): boolean {
@@ -108,6 +117,10 @@ export class LedgerRows {
       ({ seq, traceId, status }) => seq === entry.seq || (traceId === entry.traceId && status === entry.status),
     );
   }
+}
+
+function commandsOf(append: LedgerAppend | undefined): CommandRecord[] {
+  return (append?.batches ?? []).flatMap(({ commands = [] }) => commands);
 }
 
 /** One string for a source. */

@@ -7,7 +7,7 @@
 import { type Account, emptyAccount } from '../../src/ledger/account.js';
 import type { StreamSource } from '../../src/ledger/batch.js';
 import type { RecordedCommand } from '../../src/ledger/commands/command-content.js';
-import type { HashedEntry, LedgerEntry } from '../../src/ledger/entry.js';
+import type { LedgerEntry } from '../../src/ledger/entry.js';
 import type * as port from '../../src/ledger/ledger-store.js';
 import { traceKey } from '../../src/ledger/ledger-store.js';
 import { amountNano, type AmountNano } from '../../src/ledger/money.js';
@@ -113,11 +113,16 @@ class SimulatedTransaction implements port.LedgerTransaction, LockHolder {
     return new Set([...cursors.keys()].map(cursorRow).concat([...accounts.keys()].map(accountRow)));
   }
 
-  async lockCursor(source: StreamSource): Promise<port.Cursor | undefined> {
-    const key = sourceKey(source);
-    if (this.#cursor(key) === undefined) await this.#statement();
-    else await this.#ledger.locks.lock(this, cursorRow(key));
-    return this.#cursor(key);
+  async lockCursors(sources: readonly StreamSource[]): Promise<port.Cursor[]> {
+    await this.#statement();
+    const known = sources.map(sourceKey).filter((key) => this.#cursor(key) !== undefined);
+    const locked: port.Cursor[] = [];
+    for (const key of this.#inLockOrder(known, (name) => name)) {
+      await this.#ledger.locks.lock(this, cursorRow(key));
+      const cursor = this.#cursor(key);
+      if (cursor !== undefined) locked.push(cursor);
+    }
+    return locked;
   }
 
   async createCursor(cursor: port.Cursor): Promise<port.Cursor> {
@@ -212,14 +217,14 @@ class SimulatedTransaction implements port.LedgerTransaction, LockHolder {
     return amountNano(refunds.reduce((sum, refund) => sum + refund.amountNano, 0n));
   }
 
-  async drawBatchId(): Promise<number> {
+  async drawBatchIds(count: number): Promise<number[]> {
     await this.#statement();
-    return this.#ledger.nextBatchId();
+    return Array.from({ length: count }, () => this.#ledger.nextBatchId());
   }
 
-  async appendEntries(entries: Iterable<HashedEntry>): Promise<void> {
+  async appendEntries(batches: readonly port.StampedEntries[]): Promise<void> {
     await this.#statement();
-    this.#writes.entries.push(...Array.from(entries, ({ entry }) => entry));
+    for (const { entries } of batches) this.#writes.entries.push(...Array.from(entries, ({ entry }) => entry));
     this.#ledger.rows.assertKeys(this.#writes);
   }
 

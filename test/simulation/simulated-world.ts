@@ -3,14 +3,14 @@
  * with the real protocol code on simulated ports.
  * Does not own: the order of steps (step-scheduler.ts), what goes wrong (simulation.ts), what must hold (properties.ts).
  */
-import { ChargeProtocol } from '../../src/consumers/charge-protocol.js';
+import { ChargeProtocol, type Chunk } from '../../src/consumers/charge-protocol.js';
 import { HoldExpiry } from '../../src/consumers/hold-expiry.js';
 import { RedisQuotaGate } from '../../src/consumers/quota-gate.js';
 import type { AccountTerms } from '../../src/ledger/account.js';
 import type { StreamSource } from '../../src/ledger/batch.js';
 import { bookCommand, type CommandResult } from '../../src/ledger/commands/book-command.js';
 import type { LedgerCommand } from '../../src/ledger/commands/command.js';
-import { commandKey } from './ledger-rows.js';
+import { commandKey, sourceKey } from './ledger-rows.js';
 import { ZERO } from '../../src/ledger/money.js';
 import { sweepInflight } from '../../src/projections/inflight-sweeper.js';
 import { Projector } from '../../src/projections/projector.js';
@@ -75,7 +75,7 @@ export class SimulatedWorld {
     this.redis = new SimulatedQuotaScripts({ scheduler, removed, isCut });
   }
 
-  /** A consumer: charges from the cursor on, now and then from before it, and projects what it charged. */
+  /** A consumer: charges from the cursors on, now and then from before them, one log or both, and projects what it charged. */
   async consume(): Promise<void> {
     const projector = this.#projector();
     const protocol = this.#protocol(projector);
@@ -83,11 +83,36 @@ export class SimulatedWorld {
       await this.scheduler.step();
       await this.#retriable(async () => {
         const log: Log = this.#random.below(2) === 0 ? 'pending' : 'completed';
-        const cursor = await this.reader.readCursor(sourceOf(log));
-        const from = Number(cursor?.nextOffset ?? 0n) - (this.#oneIn(4) ? this.#random.below(4) : 0);
-        await this.#chargeFrom(protocol, log, Math.max(0, from));
+        const from = await this.#startOf(log);
+        if (this.#oneIn(3) && this.#haveCursors()) await this.#chargeBoth(protocol, log, from);
+        else await this.#chargeFrom(protocol, log, from);
       });
     }
+  }
+
+  async #startOf(log: Log): Promise<number> {
+    const cursor = await this.reader.readCursor(sourceOf(log));
+    return Math.max(0, Number(cursor?.nextOffset ?? 0n) - (this.#oneIn(4) ? this.#random.below(4) : 0));
+  }
+
+  /** Charges some messages of both logs in one database transaction, one log first. */
+  async #chargeBoth(protocol: ChargeProtocol, first: Log, from: number): Promise<void> {
+    const second = first === 'pending' ? 'completed' : 'pending';
+    const chunk = this.#chunkOf(first, from);
+    const other = withoutTracesOf(chunk, this.#chunkOf(second, await this.#startOf(second)));
+    const chunks = [chunk, other].filter(({ messages }) => messages.length > 0);
+    await protocol.chargeTogether(chunks.map((each) => ({ ...each, hasCursor: true })));
+  }
+
+  #haveCursors(): boolean {
+    const { cursors } = this.ledger.rows;
+    return (['pending', 'completed'] as const).every((log) => cursors.has(sourceKey(sourceOf(log))));
+  }
+
+  #chunkOf(log: Log, position: number): Chunk {
+    const end = position + (this.isEnding ? Infinity : 1 + this.#random.below(5));
+    const messages = this.plan.logs[log].slice(position, end);
+    return { source: sourceOf(log), kind: log, messages, nextOffset: BigInt(position + messages.length) };
   }
 
   /** Charges whatever of the logs is not charged yet. */
@@ -164,15 +189,11 @@ export class SimulatedWorld {
   async #chargeFrom(protocol: ChargeProtocol, log: Log, from: number): Promise<void> {
     let [position, chunks] = [from, 1 + this.#random.below(3)];
     for (; chunks > 0; chunks -= 1) {
-      const messages = this.plan.logs[log].slice(
-        position,
-        position + (this.isEnding ? Infinity : 1 + this.#random.below(5)),
-      );
-      if (messages.length === 0) return;
-      const nextOffset = BigInt(position + messages.length);
-      const outcome = await protocol.charge({ source: sourceOf(log), kind: log, messages, nextOffset });
+      const chunk = this.#chunkOf(log, position);
+      if (chunk.messages.length === 0) return;
+      const outcome = await protocol.charge(chunk);
       if (outcome.kind === 'hole') return;
-      position = Number(outcome.kind === 'alreadyCharged' ? outcome.nextOffset : nextOffset);
+      position = Number(outcome.kind === 'alreadyCharged' ? outcome.nextOffset : chunk.nextOffset);
     }
   }
 
@@ -223,6 +244,18 @@ export class SimulatedWorld {
   #oneIn(count: number): boolean {
     return count > 0 && this.#random.below(count) === 0;
   }
+}
+
+/** A chunk as far as it has no trace of another: only such chunks may be charged together. */
+function withoutTracesOf(chunk: Chunk, other: Chunk): Chunk {
+  const traces = new Set(chunk.messages.map(traceOf));
+  const shared = other.messages.findIndex((message) => traces.has(traceOf(message)));
+  const messages = shared < 0 ? other.messages : other.messages.slice(0, shared);
+  return { ...other, messages, nextOffset: other.nextOffset - BigInt(other.messages.length - messages.length) };
+}
+
+function traceOf({ value }: Chunk['messages'][number]): unknown {
+  return (JSON.parse(String(value)) as { trace_id?: unknown }).trace_id;
 }
 
 const NO_TRACE = { tenantId: 'tenant-a', traceId: 'none', estimate: 1 };

@@ -25,7 +25,7 @@ export function pausedSince(store: LedgerStore, cursor: Cursor): LedgerStore {
 
 function withStaleCursor(transaction: LedgerTransaction, cursor: Cursor): LedgerTransaction {
   return {
-    lockCursor: () => Promise.resolve(cursor),
+    lockCursors: () => Promise.resolve([cursor]),
     createCursor: (fresh) => transaction.createCursor(fresh),
     ensureAccounts: (openings) => transaction.ensureAccounts(openings),
     lockOpenAccounts: (tenantIds) => transaction.lockOpenAccounts(tenantIds),
@@ -38,8 +38,8 @@ function withStaleCursor(transaction: LedgerTransaction, cursor: Cursor): Ledger
     readEntry: (key) => transaction.readEntry(key),
     readTraceEntries: (trace) => transaction.readTraceEntries(trace),
     readRefunded: (key) => transaction.readRefunded(key),
-    drawBatchId: () => transaction.drawBatchId(),
-    appendEntries: (entries, stamp) => transaction.appendEntries(entries, stamp),
+    drawBatchIds: (count) => transaction.drawBatchIds(count),
+    appendEntries: (batches) => transaction.appendEntries(batches),
     append: (append) => transaction.append(append),
   };
 }

@@ -24,7 +24,8 @@ export function commandSource(tenantId: string): StreamSource {
 /** Locks the cursor of a command stream; creates it at its first command. */
 export async function lockCommandCursor(transaction: LedgerTransaction, source: StreamSource): Promise<Cursor> {
   const fresh: Cursor = { source, nextOffset: 0n, batchNo: 0, head: CHAIN_GENESIS, clusterId: COMMAND_CLUSTER };
-  return (await transaction.lockCursor(source)) ?? transaction.createCursor(fresh);
+  const [known] = await transaction.lockCursors([source]);
+  return known ?? transaction.createCursor(fresh);
 }
 
 const NO_COUNTS: BatchCounts = {

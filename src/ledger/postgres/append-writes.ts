@@ -7,28 +7,28 @@ import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import type pg from 'pg';
 import { from as copyFrom } from 'pg-copy-streams';
-import { TollbookError } from '../../runtime/errors.js';
+import { invariant, TollbookError } from '../../runtime/errors.js';
 import { faultPoint } from '../../runtime/fault-points.js';
 import type { Account } from '../account.js';
-import type { BatchStamp } from '../batch.js';
-import type { HashedEntry } from '../entry.js';
-import type { LedgerAppend, OpenHold, TraceKey } from '../ledger-store.js';
+import type { BatchAppend, LedgerAppend, OpenHold, StampedEntries, TraceKey } from '../ledger-store.js';
 import { formatAmount } from '../money.js';
 import { type ColumnOf, columnArrays, TRACE_KEY_COLUMNS } from './array-literal.js';
 import { insertCommands } from './command-rows.js';
 import { ENTRY_COLUMNS, entryRow, sealedFields } from './rows.js';
 import { insertDeadLetters, insertSkipped, insertUnpriced } from './set-aside-writes.js';
 
-/** Writes a sealed batch, its entries being written, in the database transaction of the client. Throws FENCED. */
+/** Writes sealed batches, their entries being written, in the database transaction of the client. Throws FENCED. */
 export async function writeAppend(client: pg.ClientBase, append: LedgerAppend): Promise<void> {
   await updateAccounts(client, append.accounts);
   await openHolds(client, append);
   await closeHolds(client, append.holdsClosed);
-  await insertDeadLetters(client, append);
-  await insertSkipped(client, append);
-  await insertUnpriced(client, append);
-  await insertCommands(client, append);
-  await sealBatch(client, append);
+  for (const batch of append.batches) {
+    await insertDeadLetters(client, batch);
+    await insertSkipped(client, batch);
+    await insertUnpriced(client, batch);
+    await insertCommands(client, batch);
+  }
+  await sealBatches(client, append.batches);
 }
 
 const COPY_ENTRIES = `COPY ledger_entries (${ENTRY_COLUMNS.join(', ')}) FROM STDIN`;
@@ -37,23 +37,21 @@ const COPY_ENTRIES = `COPY ledger_entries (${ENTRY_COLUMNS.join(', ')}) FROM STD
 const ROWS_PIECE_LENGTH = 64 * 1024;
 
 /** Writes the entries of a batch by COPY, those at the front while the others are still being made. */
-export async function copyEntries(
-  client: pg.ClientBase,
-  entries: Iterable<HashedEntry>,
-  stamp: BatchStamp,
-): Promise<void> {
-  await pipeline(Readable.from(rowPieces(entries, stamp)), client.query(copyFrom(COPY_ENTRIES)));
+export async function copyEntries(client: pg.ClientBase, batches: readonly StampedEntries[]): Promise<void> {
+  await pipeline(Readable.from(rowPieces(batches)), client.query(copyFrom(COPY_ENTRIES)));
   await faultPoint('ledger.entries-written');
 }
 
-function* rowPieces(entries: Iterable<HashedEntry>, stamp: BatchStamp): Generator<Buffer, void> {
-  const sealed = sealedFields(stamp);
+function* rowPieces(batches: readonly StampedEntries[]): Generator<Buffer, void> {
   let rows = '';
-  for (const entry of entries) {
-    rows += entryRow(entry, sealed);
-    if (rows.length < ROWS_PIECE_LENGTH) continue;
-    yield Buffer.from(rows);
-    rows = '';
+  for (const { stamp, entries } of batches) {
+    const sealed = sealedFields(stamp);
+    for (const entry of entries) {
+      rows += entryRow(entry, sealed);
+      if (rows.length < ROWS_PIECE_LENGTH) continue;
+      yield Buffer.from(rows);
+      rows = '';
+    }
   }
   if (rows !== '') yield Buffer.from(rows);
 }
@@ -118,31 +116,64 @@ async function closeHolds(client: pg.ClientBase, closed: readonly TraceKey[]): P
   });
 }
 
-/** Seals the batch and advances the cursor by compare-and-set: the fence. */
-async function sealBatch(client: pg.ClientBase, { batch, cursorBefore }: LedgerAppend): Promise<void> {
-  const { source, counts } = batch;
-  const { rowCount } = await client.query({
-    name: 'seal-batch',
-    text: `WITH advanced AS (
-       UPDATE stream_cursors SET next_offset = $6, batch_no = $3, head = $15
-       WHERE topic = $1 AND partition = $2 AND next_offset = $18 AND batch_no = $17
-       RETURNING topic)
+const BATCH_COLUMNS: readonly ColumnOf<BatchAppend>[] = [
+  ({ batch }) => batch.source.topic,
+  ({ batch }) => batch.source.partition,
+  ({ batch }) => batch.batchNo,
+  ({ batch }) => batch.batchId,
+  ({ batch }) => batch.firstOffset.toString(),
+  ({ batch }) => batch.nextOffset.toString(),
+  ({ batch }) => batch.counts.charged,
+  ({ batch }) => batch.counts.openings,
+  ({ batch }) => batch.counts.duplicates,
+  ({ batch }) => batch.counts.superseded,
+  ({ batch }) => batch.counts.skipped,
+  ({ batch }) => batch.counts.unpriced,
+  ({ batch }) => batch.counts.deadLetters,
+  ({ batch }) => byteaOf(batch.merkleRoot),
+  ({ batch }) => byteaOf(batch.hash),
+  ({ batch }) => batch.sealedAt,
+  ({ batch }) => byteaOf(batch.prevHash),
+  ({ cursorBefore }) => cursorBefore.batchNo,
+  ({ cursorBefore }) => cursorBefore.nextOffset.toString(),
+];
+
+function byteaOf(value: Buffer): string {
+  return `\\x${value.toString('hex')}`;
+}
+
+/** Seals batches and advances their cursors by compare-and-set: the fence. */
+async function sealBatches(client: pg.ClientBase, batches: readonly BatchAppend[]): Promise<void> {
+  const { rows } = await client.query<{ topic: string; partition: number }>({
+    name: 'seal-batches',
+    text: `WITH sealed AS (
+       SELECT * FROM unnest($1::text[], $2::int[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[], $7::int[],
+         $8::int[], $9::int[], $10::int[], $11::int[], $12::int[], $13::int[], $14::bytea[], $15::bytea[],
+         $16::timestamptz[], $17::bytea[], $18::bigint[], $19::bigint[])
+         AS s(topic, partition, batch_no, batch_id, first_offset, next_offset, charged, openings, duplicates, superseded,
+           skipped, unpriced, dead_letters, merkle_root, hash, sealed_at, prev_hash, batch_no_before, next_offset_before)),
+     advanced AS (
+       UPDATE stream_cursors c SET next_offset = s.next_offset, batch_no = s.batch_no, head = s.hash
+       FROM sealed s
+       WHERE c.topic = s.topic COLLATE "C" AND c.partition = s.partition AND c.next_offset = s.next_offset_before
+         AND c.batch_no = s.batch_no_before
+       RETURNING c.topic, c.partition)
      INSERT INTO ledger_batches (topic, partition, batch_no, batch_id, first_offset, next_offset, charged, openings,
        duplicates, superseded, skipped, unpriced, dead_letters, merkle_root, hash, sealed_at, prev_hash)
-     SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $19 FROM advanced`,
-    values: [
-      ...[source.topic, source.partition, batch.batchNo, batch.batchId, batch.firstOffset, batch.nextOffset],
-      ...[counts.charged, counts.openings, counts.duplicates, counts.superseded, counts.skipped],
-      ...[counts.unpriced, counts.deadLetters, batch.merkleRoot, batch.hash, batch.sealedAt],
-      ...[cursorBefore.batchNo, cursorBefore.nextOffset, batch.prevHash],
-    ],
+     SELECT s.topic, s.partition, s.batch_no, s.batch_id, s.first_offset, s.next_offset, s.charged, s.openings,
+       s.duplicates, s.superseded, s.skipped, s.unpriced, s.dead_letters, s.merkle_root, s.hash, s.sealed_at, s.prev_hash
+     FROM sealed s JOIN advanced a ON a.topic = s.topic COLLATE "C" AND a.partition = s.partition
+     RETURNING topic, partition`,
+    values: columnArrays(batches, BATCH_COLUMNS),
   });
-  if (rowCount === 1) return;
-  throw new TollbookError(
-    'FENCED',
-    `another writer advanced ${source.topic}/${source.partition} past ${cursorBefore.nextOffset}`,
-    {
-      context: { topic: source.topic, partition: source.partition, nextOffset: cursorBefore.nextOffset },
-    },
+  if (rows.length === batches.length) return;
+  const lost = batches.find(
+    ({ batch: { source } }) =>
+      !rows.some(({ topic, partition }) => topic === source.topic && partition === source.partition),
   );
+  invariant(lost !== undefined, 'of batches that are not all sealed, one is missing');
+  const { source, nextOffset } = lost.cursorBefore;
+  throw new TollbookError('FENCED', `another writer advanced ${source.topic}/${source.partition} past ${nextOffset}`, {
+    context: { topic: source.topic, partition: source.partition, nextOffset },
+  });
 }

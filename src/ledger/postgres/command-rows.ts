@@ -7,12 +7,12 @@ import type pg from 'pg';
 import type { CommandContent, RecordedCommand } from '../commands/command-content.js';
 import type { CommandKind } from '../commands/command.js';
 import type { LedgerEntry } from '../entry.js';
-import type { CommandKey, EntryKey, LedgerAppend, TraceKey } from '../ledger-store.js';
+import type { BatchAppend, CommandKey, EntryKey, TraceKey } from '../ledger-store.js';
 import { type AmountNano, parseAmount } from '../money.js';
 import { ENTRY_SELECT, type EntryRow, storedEntryOf } from './proof-rows.js';
 
 /** Writes the commands of a batch. */
-export async function insertCommands(client: pg.ClientBase, { batch, commands = [] }: LedgerAppend): Promise<void> {
+export async function insertCommands(client: pg.ClientBase, { batch, commands = [] }: BatchAppend): Promise<void> {
   for (const { tenantId, key, kind, content, seq, actor } of commands) {
     await client.query(
       `INSERT INTO ledger_commands (tenant_id, key, kind, content, seq, actor, batch_id, recorded_at)

@@ -8,9 +8,9 @@ import type pg from 'pg';
 import { invariant } from '../../runtime/errors.js';
 import { faultPoint } from '../../runtime/fault-points.js';
 import type { Account } from '../account.js';
-import type { BatchStamp, StreamSource } from '../batch.js';
+import type { StreamSource } from '../batch.js';
 import type { RecordedCommand } from '../commands/command-content.js';
-import type { HashedEntry, LedgerEntry } from '../entry.js';
+import type { LedgerEntry } from '../entry.js';
 import type { UsageCompleted } from '../events.js';
 import type {
   AccountOpening,
@@ -20,6 +20,7 @@ import type {
   LedgerAppend,
   LedgerStore,
   LedgerTransaction,
+  StampedEntries,
   TraceKey,
 } from '../ledger-store.js';
 import { traceKey } from '../ledger-store.js';
@@ -55,6 +56,8 @@ const OPENING_COLUMNS: readonly ColumnOf<AccountOpening>[] = [
   (opening) => opening.day,
   (opening) => opening.terms.holdPolicy,
 ];
+
+const SOURCE_COLUMNS: readonly ColumnOf<StreamSource>[] = [({ topic }) => topic, ({ partition }) => partition];
 
 const LOCK_ACCOUNTS = `SELECT ${ACCOUNT_SELECT} FROM accounts a WHERE a.tenant_id = ANY($1) ORDER BY a.tenant_id FOR UPDATE`;
 
@@ -92,14 +95,16 @@ export class PostgresLedgerTransaction implements LedgerTransaction {
     this.#client = client;
   }
 
-  async lockCursor(source: StreamSource): Promise<Cursor | undefined> {
+  async lockCursors(sources: readonly StreamSource[]): Promise<Cursor[]> {
     const { rows } = await this.#client.query<CursorRow>({
-      name: 'lock-cursor',
-      text: `SELECT ${CURSOR_SELECT} FROM stream_cursors WHERE topic = $1 AND partition = $2 FOR UPDATE`,
-      values: [source.topic, source.partition],
+      name: 'lock-cursors',
+      text: `SELECT ${CURSOR_SELECT} FROM stream_cursors
+       WHERE (topic, partition) IN (SELECT * FROM unnest($1::text[] COLLATE "C", $2::int[]))
+       ORDER BY topic, partition FOR UPDATE OF stream_cursors`,
+      values: columnArrays(sources, SOURCE_COLUMNS),
     });
     await faultPoint('ledger.cursor-locked');
-    return rows[0] === undefined ? undefined : cursorOf(rows[0]);
+    return rows.map(cursorOf);
   }
 
   async createCursor(cursor: Cursor): Promise<Cursor> {
@@ -108,7 +113,7 @@ export class PostgresLedgerTransaction implements LedgerTransaction {
        VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT DO NOTHING`,
       [cursor.source.topic, cursor.source.partition, cursor.nextOffset, cursor.batchNo, cursor.head, cursor.clusterId],
     );
-    const existing = await this.lockCursor(cursor.source);
+    const [existing] = await this.lockCursors([cursor.source]);
     invariant(existing !== undefined, 'a cursor just created is missing', { topic: cursor.source.topic });
     return existing;
   }
@@ -189,16 +194,17 @@ export class PostgresLedgerTransaction implements LedgerTransaction {
     return selectRefunded(this.#client, key);
   }
 
-  async drawBatchId(): Promise<number> {
+  async drawBatchIds(count: number): Promise<number[]> {
     const { rows } = await this.#client.query<{ id: string }>({
-      name: 'draw-batch-id',
-      text: `SELECT nextval('ledger_batch_id') AS id`,
+      name: 'draw-batch-ids',
+      text: `SELECT nextval('ledger_batch_id') AS id FROM generate_series(1, $1)`,
+      values: [count],
     });
-    return safeInteger(rows[0]?.id ?? '');
+    return rows.map(({ id }) => safeInteger(id));
   }
 
-  appendEntries(entries: Iterable<HashedEntry>, stamp: BatchStamp): Promise<void> {
-    return copyEntries(this.#client, entries, stamp);
+  appendEntries(batches: readonly StampedEntries[]): Promise<void> {
+    return copyEntries(this.#client, batches);
   }
 
   append(append: LedgerAppend): Promise<void> {

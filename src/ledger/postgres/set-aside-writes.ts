@@ -3,11 +3,11 @@
  * Invariants: written in the same database transaction as the batch that passes them; original bytes are kept.
  */
 import type pg from 'pg';
-import type { LedgerAppend } from '../ledger-store.js';
+import type { BatchAppend } from '../ledger-store.js';
 import { arrayLiteral } from './array-literal.js';
 
 /** Writes the dead letters of a batch. */
-export async function insertDeadLetters(client: pg.ClientBase, { batch, deadLetters }: LedgerAppend): Promise<void> {
+export async function insertDeadLetters(client: pg.ClientBase, { batch, deadLetters }: BatchAppend): Promise<void> {
   if (deadLetters.length === 0) return;
   await client.query({
     name: 'insert-dead-letters',
@@ -32,7 +32,7 @@ export async function insertDeadLetters(client: pg.ClientBase, { batch, deadLett
 }
 
 /** Writes the events of a batch that are not billable. */
-export async function insertSkipped(client: pg.ClientBase, { batch, skipped }: LedgerAppend): Promise<void> {
+export async function insertSkipped(client: pg.ClientBase, { batch, skipped }: BatchAppend): Promise<void> {
   if (skipped.length === 0) return;
   await client.query({
     name: 'insert-skipped',
@@ -52,7 +52,7 @@ export async function insertSkipped(client: pg.ClientBase, { batch, skipped }: L
 }
 
 /** Parks the completions of a batch whose price is missing. */
-export async function insertUnpriced(client: pg.ClientBase, { batch, unpriced }: LedgerAppend): Promise<void> {
+export async function insertUnpriced(client: pg.ClientBase, { batch, unpriced }: BatchAppend): Promise<void> {
   if (unpriced.length === 0) return;
   await client.query({
     name: 'insert-unpriced',

@@ -17,7 +17,7 @@ export function textOf(result: SuiteResult): string {
   if (scaling !== undefined) {
     parts.push(
       `two consumers: ${whole(scaling.two)}/s, one: ${whole(scaling.one)}/s, ` +
-        `charged ${scaling.charged} of ${scaling.published}`,
+        `append ceiling: ${whole(scaling.copyRate)}/s; charged ${scaling.charged} of ${scaling.published}`,
     );
   }
   return `${parts.join('\n')}\n`;

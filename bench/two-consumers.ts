@@ -3,6 +3,7 @@ import { enterRunWorld } from '../src/cli/run-world.js';
 import type { DrainFigures } from './drain-child.js';
 import { publish, spendable } from './drain.js';
 import { runMeasured } from './measured-child.js';
+import { copyCeiling } from './references.js';
 import type { PlanSize, Workload } from './workloads.js';
 
 /** What came of it; messages a second of all processes together. */
@@ -12,6 +13,8 @@ export interface ScalingSample {
   /** Messages that the two charged between them, and that were published: equal, or something is wrong. */
   readonly charged: number;
   readonly published: number;
+  /** Rows a second of the append ceiling, of the same ledger. */
+  readonly copyRate: number;
 }
 
 /** Measures one process, then two, on fresh backlogs. Throws what the servers throw, CONSUMER_CRASHED. */
@@ -37,6 +40,7 @@ export async function measureScaling(options: {
       two: (charged * 1000) / (endedAtMs - startedAtMs),
       charged,
       published,
+      copyRate: await copyCeiling(config),
     };
   } finally {
     await world.leave();

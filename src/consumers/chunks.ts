@@ -55,12 +55,17 @@ function chunkMessage(message: KafkaMessage): ChunkMessage {
 const NO_HEADERS: ChunkMessage['headers'] = {};
 
 function headersOf(headers: IHeaders | undefined): ChunkMessage['headers'] {
-  if (headers === undefined) return NO_HEADERS;
+  if (headers === undefined || isEmpty(headers)) return NO_HEADERS;
   const entries = Object.entries(headers).map(([name, value]): [string, Buffer[]] => [
     name,
     [value].flat().filter(isBytes),
   ]);
   return Object.fromEntries(entries);
+}
+
+function isEmpty(headers: IHeaders): boolean {
+  for (const name in headers) if (Object.hasOwn(headers, name)) return false;
+  return true;
 }
 
 /** A header may have no value (null); and kafkajs lists a method of every object among the values of its namesake. */

@@ -48,7 +48,11 @@ export async function appendTogether(
 ): Promise<SealedBatch[]> {
   const ids = await transaction.drawBatchIds(unsealed.length);
   const sealedAt = new Date(sealedAtMs).toISOString();
-  const growing = unsealed.map((each, index) => growingBatch(each, { batchId: ids[index] ?? 0, sealedAt }));
+  const growing = unsealed.map((each, index) => {
+    const batchId = ids[index];
+    invariant(batchId !== undefined, 'every batch has an id');
+    return growingBatch(each, { batchId, sealedAt });
+  });
   const withEntries = growing.filter(({ own }) => own.entries.length > 0);
   if (withEntries.length > 0) {
     await transaction.appendEntries(

@@ -31,7 +31,10 @@ describe('a sweep', function () {
 
   after(() => world.close());
 
-  /** Publishes holds of a new tenant, and lets a process charge them that does not expire any; returns the tenant. */
+  /**
+   * Publishes holds of a new tenant, and lets a process charge them that does not expire any; returns the tenant once all are
+   * due: they come in more than one chunk, so that a sweep could find the first ones alone.
+   */
   async function hold(): Promise<string> {
     const tenantId = `holder-${(runs += 1)}`;
     await publish('pending', tenantId);
@@ -39,6 +42,9 @@ describe('a sweep', function () {
     await waitUntil('the holds are booked', async () => (await countOf(tenantId, 'PENDING')) === HOLDS, REACH_MAX_MS);
     child.kill('SIGTERM');
     expect(await child.ended, child.log()).to.equal(0);
+    const notDue = 'SELECT FROM open_holds WHERE tenant_id = $1 AND expires_at > now()';
+    const areDue = async (): Promise<boolean> => (await world.ledger.rows(notDue, [tenantId])).length === 0;
+    await waitUntil('the holds are due', areDue, REACH_MAX_MS);
     return tenantId;
   }
 

@@ -110,7 +110,7 @@ class ChunkBook {
   #charge(planned: PlannedEntry): void {
     const { item, intent } = planned;
     const account = this.#account(item.tenantId);
-    const refusal = intent.refused === null ? undefined : this.#refusalOf(planned, account);
+    const refusal = intent.refusedAs === null ? undefined : this.#refusalOf(planned, account);
     const { traceId, occurredAt } = item.event;
     const booked = bookIntent(
       account,

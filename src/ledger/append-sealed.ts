@@ -5,9 +5,10 @@
  */
 import { invariant } from '../runtime/errors.js';
 import { type BatchCounts, type BatchStamp, seal, type SealedBatch } from './batch.js';
-import { hashed, type HashedEntry, type LedgerEntry } from './entry.js';
+import { EntryHasher, type HashedEntry } from './canonical-entry.js';
+import type { LedgerEntry } from './entry.js';
 import type { BatchAppend, Cursor, LedgerTransaction, Standing } from './ledger-store.js';
-import { merkleRoot } from './merkle.js';
+import { MerkleLeaves } from './merkle.js';
 
 /** What a batch writes of its own, before it is sealed. */
 export type BatchOwn = Omit<BatchAppend, 'batch' | 'cursorBefore'> & {
@@ -68,11 +69,11 @@ export async function appendTogether(
 /** A batch whose leaves are filled while its entries are written. */
 interface GrowingBatch extends Unsealed {
   readonly stamp: BatchStamp;
-  readonly leaves: string[];
+  readonly leaves: MerkleLeaves;
 }
 
 function growingBatch(unsealed: Unsealed, stamp: BatchStamp): GrowingBatch {
-  return { ...unsealed, stamp, leaves: new Array<string>(unsealed.own.entries.length).fill('') };
+  return { ...unsealed, stamp, leaves: new MerkleLeaves(unsealed.own.entries.length) };
 }
 
 function sealGrown({ own, cursor, nextOffset, stamp, leaves }: GrowingBatch): BatchAppend {
@@ -84,7 +85,7 @@ function sealGrown({ own, cursor, nextOffset, stamp, leaves }: GrowingBatch): Ba
     firstOffset: cursor.nextOffset,
     nextOffset,
     counts: own.counts,
-    merkleRoot: merkleRoot(leaves),
+    merkleRoot: leaves.root(),
     prevHash: cursor.head,
   });
   return { batch, cursorBefore: cursor, deadLetters, skipped, unpriced, commands };
@@ -94,7 +95,8 @@ function sealGrown({ own, cursor, nextOffset, stamp, leaves }: GrowingBatch): Ba
  * Hashes entries one by one and puts each leaf where its entry stands. Entries of one tenant come together: neighbours in
  * both indexes, which then cost 14.5 instead of 17.5 µs a row to write.
  */
-function* hashedByTenant(entries: readonly LedgerEntry[], leaves: string[]): Generator<HashedEntry, void> {
+function* hashedByTenant(entries: readonly LedgerEntry[], leaves: MerkleLeaves): Generator<HashedEntry, void> {
+  const hasher = new EntryHasher();
   const places = new Map<string, number[]>();
   entries.forEach(({ tenantId }, place) => {
     const known = places.get(tenantId);
@@ -105,9 +107,9 @@ function* hashedByTenant(entries: readonly LedgerEntry[], leaves: string[]): Gen
     for (const place of ofTenant) {
       const entry = entries[place];
       if (entry === undefined) continue;
-      const leaf = hashed(entry);
-      leaves[place] = leaf.hashHex;
-      yield leaf;
+      const hashed = hasher.hash(entry);
+      leaves.put(place, hashed.digest);
+      yield hashed;
     }
   }
 }

@@ -9,7 +9,7 @@ import { type Account, type AccountTerms, evolve, type RecordedTerms } from './a
 import { type EntrySource, type LedgerEntry, NO_USAGE } from './entry.js';
 import { type AmountNano, formatAmount, isAmountInRange, ZERO } from './money.js';
 import type { QuotaRefusal } from './quota-rule.js';
-import type { EntryIntent, EntryShape } from './trace.js';
+import { type EntryIntent, type EntryShape, refusedShape } from './trace.js';
 
 /** An entry and the account after it. */
 export interface Booked {
@@ -38,7 +38,8 @@ export function bookIntent(
   origin: EntryOrigin,
   { intent, refusal }: { intent: EntryIntent; refusal: QuotaRefusal | undefined },
 ): Booked | undefined {
-  const shape = refusal === undefined || intent.refused === null ? intent.granted : intent.refused;
+  const { granted, refusedAs } = intent;
+  const shape = refusal === undefined || refusedAs === null ? granted : refusedShape(refusedAs, granted);
   const balanceAfterNano = account.balanceNano + shape.balanceDeltaNano;
   const heldAfterNano = account.heldNano + shape.heldDeltaNano;
   if (!isAmountInRange(balanceAfterNano) || !isAmountInRange(heldAfterNano)) return undefined;

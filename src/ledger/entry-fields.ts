@@ -5,15 +5,8 @@
  * does not have the shape of its field is undefined, never guessed.
  */
 import { TollbookError } from '../runtime/errors.js';
-import {
-  canonicalEntry,
-  ENTRY_DOMAIN,
-  type EntryMeters,
-  type EntryStatus,
-  type EntryType,
-  type EntryUsage,
-  type LedgerEntry,
-} from './entry.js';
+import { canonicalEntry, ENTRY_DOMAIN } from './canonical-entry.js';
+import type { EntryMeters, EntryStatus, EntryType, EntryUsage, LedgerEntry } from './entry.js';
 import type { UsageOutcome } from './events.js';
 import { type AmountNano, parseAmount } from './money.js';
 

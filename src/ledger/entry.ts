@@ -1,15 +1,9 @@
 /**
- * Owns: the ledger entry, its canonical form and its hash.
- * Does not own: which entries are written (trace.ts), the tree over their hashes (merkle.ts).
- * Invariants: the canonical form is one line of fields in the order below, so that anyone can recompute the hash from the
- * row with any SHA-256; it covers every fact of the entry but `recordedAt` and `batchId`, which the sealed batch covers, so
- * that a replay of the same facts gives the same hashes.
- * The line is also what COPY reads: one text is made, hashed and stored. An array, its JSON and a row instead cost 15.7
- * against 9.4 µs an entry, hashes and tree included. The hash is the entry's RFC 6962 leaf, so that the tree need not hash it again.
+ * Owns: the ledger entry: what it says, and the JSON forms of the parts of it that are objects.
+ * Does not own: which entries are written (trace.ts), its canonical form and its hash (canonical-entry.ts).
  */
-import { hash } from 'node:crypto';
 import type { UsageOutcome } from './events.js';
-import { type AmountNano, formatAmount } from './money.js';
+import type { AmountNano } from './money.js';
 
 /** What an entry does: charge usage, or one of the money commands. */
 export type EntryType = 'DEDUCT' | 'CREDIT' | 'REFUND' | 'ADJUSTMENT' | 'LIMITS';
@@ -93,96 +87,6 @@ export const NO_USAGE: EntryUsage = {
   outcome: null,
   allowNegative: null,
 };
-
-/** What the canonical form of an entry begins with. */
-export const ENTRY_DOMAIN = 'tollbook.entry.v1';
-/** The byte before a leaf of a Merkle tree; source: RFC 6962 §2.1. */
-const LEAF_PREFIX = '\u0000';
-const LEAF_START = LEAF_PREFIX + ENTRY_DOMAIN;
-const ABSENT = '\\N';
-
-/** What the hash of an entry is taken of: the leaf byte and the canonical form. */
-function leafText(entry: LedgerEntry): string {
-  const { usage, source } = entry;
-  const balanceBefore = formatAmount(entry.balanceBeforeNano);
-  const heldBefore = formatAmount(entry.heldBeforeNano);
-  return [
-    LEAF_START,
-    entry.tenantId,
-    entry.seq,
-    entry.traceId,
-    entry.type,
-    entry.status,
-    formatAmount(entry.amountNano),
-    balanceBefore,
-    entry.balanceAfterNano === entry.balanceBeforeNano ? balanceBefore : formatAmount(entry.balanceAfterNano),
-    heldBefore,
-    entry.heldAfterNano === entry.heldBeforeNano ? heldBefore : formatAmount(entry.heldAfterNano),
-    entry.currency,
-    entry.requests,
-    entry.countedOn ?? ABSENT,
-    usage.inputTokens ?? ABSENT,
-    usage.outputTokens ?? ABSENT,
-    usage.inputPrice ?? ABSENT,
-    usage.outputPrice ?? ABSENT,
-    field(canonicalMeters(usage.meters)),
-    field(usage.priceVersion),
-    field(usage.provider),
-    field(usage.model),
-    field(usage.apiKeyId),
-    field(usage.presetItemId),
-    usage.stream ?? ABSENT,
-    usage.outcome ?? ABSENT,
-    usage.allowNegative ?? ABSENT,
-    field(entry.description),
-    field(canonicalDetail(entry.detail)),
-    entry.referenceSeq ?? ABSENT,
-    field(entry.actor),
-    source.topic,
-    source.partition,
-    source.kafkaOffset,
-    entry.occurredAt,
-  ].join('\t');
-}
-
-const SPECIAL = /[\\\t\n\r]/;
-const ESCAPES: Readonly<Record<string, string>> = { '\\': '\\\\', '\t': '\\t', '\n': '\\n', '\r': '\\r' };
-
-/** Free text as a field; identifiers, numbers and times hold nothing to escape. */
-function field(text: string | null): string {
-  if (text === null) return ABSENT;
-  return SPECIAL.test(text) ? text.replace(/[\\\t\n\r]/g, (character) => ESCAPES[character] ?? character) : text;
-}
-
-/**
- * The canonical form of an entry: its domain and its facts as fields of one line, separated by tabs. Amounts have nine
- * decimals; meters and detail are JSON objects with names in ascending order; an absent value is `\N`; backslash, tab,
- * newline and carriage return in a text are escaped by a backslash.
- * Source of the escapes: PostgreSQL manual, COPY, "Text Format".
- */
-export function canonicalEntry(entry: LedgerEntry): string {
-  return leafText(entry).slice(LEAF_PREFIX.length);
-}
-
-/** An entry with its fields and its hash, each made once. */
-export interface HashedEntry {
-  readonly entry: LedgerEntry;
-  /** The canonical form without its domain: the columns of the entry as COPY reads them. */
-  readonly fields: string;
-  /** As 64 hexadecimal digits: a Buffer for each of thousands a second costs more than the hash. */
-  readonly hashHex: string;
-}
-
-/** Makes the fields and the hash of an entry. */
-export function hashed(entry: LedgerEntry): HashedEntry {
-  const text = leafText(entry);
-  return { entry, fields: text.slice(LEAF_START.length + 1), hashHex: hash('sha256', text, 'hex') };
-}
-
-/** SHA-256 of a zero byte and the canonical form in UTF-8, as 64 hexadecimal digits: the entry's leaf in the Merkle tree. */
-export function entryHash(entry: LedgerEntry): string {
-  return hashed(entry).hashHex;
-}
 
 /** Meters as a JSON object, names in ascending code-unit order: `{"name":{"quantity":1,"price":"5"},…}`; null without any. */
 export function canonicalMeters(meters: EntryMeters | null): string | null {

@@ -39,7 +39,7 @@ export function releaseIntent({ heldNano, countedOn }: Held, end: HoldEnd): Entr
       countedOn,
       description: end.description,
     },
-    refused: null,
+    refusedAs: null,
     delta: { availableNano: heldNano, checkBalance: false, requests, checkQuota: false, day: countedOn ?? end.day },
     reserves: true,
     settlesHold: end.settlesHold,

@@ -30,6 +30,8 @@ export type Cost =
 
 /** A price as nano-units per single unit: exact, and as a whole number where it is one (six decimals per 1,000 or fewer). */
 interface UnitPrice {
+  /** Per 1,000 units, as `canonicalPrice` writes it. */
+  readonly canonical: string;
   readonly exact: Decimal;
   /** Undefined where it is no whole number; 0 exactly for a price of zero. */
   readonly wholeNano: bigint | undefined;
@@ -44,7 +46,8 @@ function unitPrice(pricePer1k: string): UnitPrice {
   if (known !== undefined) return known;
   if (priceCache.size >= PRICE_CACHE_MAX) priceCache.clear();
   const exact = new Exact(pricePer1k).times(NANO_PER_UNIT_PRICE);
-  const price = { exact, wholeNano: exact.isInteger() ? BigInt(exact.toFixed(0)) : undefined };
+  const wholeNano = exact.isInteger() ? BigInt(exact.toFixed(0)) : undefined;
+  const price = { canonical: withoutLeadingZeros(pricePer1k), exact, wholeNano };
   priceCache.set(pricePer1k, price);
   return price;
 }
@@ -80,6 +83,30 @@ export function costOf(usage: readonly MeteredUsage[]): Cost {
   }
   const nano = wholeNanoOf(usage) ?? roundedNanoOf(usage);
   return isAmountInRange(nano) ? { kind: 'priced', amountNano: nano as AmountNano } : { kind: 'outOfRange' };
+}
+
+/** What tokens and nothing else cost; the same as `costOf` of their metered usage, without making a list of it. */
+export function tokenCost(tokens: Estimate, pricing: EventPricing): Cost {
+  const input = wholeTokensNano(tokens.inputTokens, pricing.inputPer1k);
+  const output = wholeTokensNano(tokens.outputTokens, pricing.outputPer1k);
+  if (input === undefined || output === undefined) return costOf(estimatedUsage(tokens, pricing));
+  const nano = input + output;
+  return isAmountInRange(nano) ? { kind: 'priced', amountNano: nano as AmountNano } : { kind: 'outOfRange' };
+}
+
+/** The cost of a quantity at a whole number of nano-units a unit; undefined where it has another price, or none. */
+function wholeTokensNano(quantity: number, pricePer1k: string | undefined): bigint | undefined {
+  if (quantity === 0) return 0n;
+  if (pricePer1k === undefined) return undefined;
+  const { wholeNano } = unitPrice(pricePer1k);
+  return wholeNano === undefined || wholeNano === 0n ? undefined : wholeNano * BigInt(quantity);
+}
+
+/** What a completed request costs: its tokens and every further meter it reports. */
+export function completedCost(event: UsageCompleted, pricing: EventPricing): Cost {
+  return event.usage.meters === undefined
+    ? tokenCost(event.usage, pricing)
+    : costOf(completedUsage(event, pricing));
 }
 
 /** The cost where every price is a whole number of nano-units per unit, so that nothing is rounded: nearly all of them. */
@@ -149,7 +176,11 @@ export function completedUsage(event: UsageCompleted, pricing: EventPricing): Me
 
 /** Writes a price the way PostgreSQL's numeric prints it: no leading zeros, every decimal kept. */
 export function canonicalPrice(price: string): string {
-  return /^(?:0|[1-9]\d*)(?:\.|$)/.test(price) ? price : price.replace(/^0+(?=\d)/, '');
+  return unitPrice(price).canonical;
+}
+
+function withoutLeadingZeros(price: string): string {
+  return price.replace(/^0+(?=\d)/, '');
 }
 
 /** Tells whether two prices are the same number, whatever zeros they are written with. */

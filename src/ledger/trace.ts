@@ -16,7 +16,7 @@ import type { EntryStatus, EntryUsage } from './entry.js';
 import type { EventPricing, UsageCompleted, UsageEvent, UsagePending } from './events.js';
 import { releaseIntent } from './hold-release.js';
 import { type AmountNano, ZERO } from './money.js';
-import { completedUsage, costOf, estimatedUsage, estimateOf, type EstimateLimits } from './pricing.js';
+import { completedCost, estimateOf, type EstimateLimits, tokenCost } from './pricing.js';
 import type { QuotaDelta } from './quota-rule.js';
 import { type ChargeContent, differingFields, isWithoutUsage, usageOf } from './trace-content.js';
 
@@ -51,11 +51,12 @@ export interface EntryShape {
   readonly description: string | null;
 }
 
-/** An entry that an event wants: one shape when granted, another when refused (null: it cannot be refused). */
+/** An entry that an event wants: one shape when granted, another when refused (`refusedShape`). */
 export interface EntryIntent {
   readonly phase: Phase;
   readonly granted: EntryShape;
-  readonly refused: EntryShape | null;
+  /** The status of the refused entry; null: it cannot be refused. */
+  readonly refusedAs: 'REFUSED' | 'FAILED' | null;
   /** What the rule is asked; for a pre-check without a hold it is asked but not applied. */
   readonly delta: QuotaDelta;
   /** False for a pre-check: the delta is checked, and nothing is reserved. */
@@ -100,7 +101,7 @@ function decidePending(
   if (state.status === 'PENDING') return { kind: 'duplicate' };
   if (state.status !== 'NONE') return { kind: 'superseded' };
   const estimate = estimateOf(event, estimates);
-  const cost = costOf(estimatedUsage(estimate, pricing));
+  const cost = tokenCost(estimate, pricing);
   if (cost.kind !== 'priced') return cost;
   const held = holdPolicy === 'estimate';
   const day = dayOf(event.occurredAt);
@@ -117,15 +118,7 @@ function decidePending(
         countedOn: held ? day : null,
         description: null,
       },
-      refused: {
-        status: 'REFUSED',
-        amountNano: cost.amountNano,
-        balanceDeltaNano: 0n,
-        heldDeltaNano: 0n,
-        requests: 0,
-        countedOn: null,
-        description: null,
-      },
+      refusedAs: 'REFUSED',
       delta: { availableNano: -cost.amountNano, checkBalance: true, requests: 1, checkQuota: true, day },
       reserves: held,
       settlesHold: false,
@@ -137,7 +130,7 @@ function decidePending(
 
 /** Decides what a billable completion wants at a price, which need not be the one it came with. */
 export function decideCompleted(state: TraceState, event: UsageCompleted, pricing: EventPricing): Decision {
-  const cost = costOf(completedUsage(event, pricing));
+  const cost = completedCost(event, pricing);
   const usage = usageOf(event, pricing, event.usage);
   if (isCharged(state)) {
     const amountNano = cost.kind === 'priced' ? cost.amountNano : null;
@@ -196,15 +189,7 @@ function chargeIntent(
       countedOn: counted ? null : day,
       description,
     },
-    refused: {
-      status: 'FAILED',
-      amountNano: costNano,
-      balanceDeltaNano: 0n,
-      heldDeltaNano: -heldNano,
-      requests: 0,
-      countedOn: null,
-      description,
-    },
+    refusedAs: 'FAILED',
     delta: {
       availableNano: heldNano - costNano,
       checkBalance: !event.allowNegative,
@@ -216,6 +201,19 @@ function chargeIntent(
     settlesHold: state.status === 'PENDING',
     usage,
     currency,
+  };
+}
+
+/** The entry when it is refused: nothing is charged or held; a failed charge still ends the hold of its trace. */
+export function refusedShape(status: 'REFUSED' | 'FAILED', granted: EntryShape): EntryShape {
+  return {
+    status,
+    amountNano: granted.amountNano,
+    balanceDeltaNano: 0n,
+    heldDeltaNano: status === 'FAILED' ? granted.heldDeltaNano : 0n,
+    requests: 0,
+    countedOn: null,
+    description: granted.description,
   };
 }
 

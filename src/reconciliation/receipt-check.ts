@@ -8,7 +8,8 @@
 import { isDeepStrictEqual } from 'node:util';
 import { batchOfCanonical } from '../ledger/batch-fields.js';
 import { type BatchFacts, batchHash } from '../ledger/batch.js';
-import { entryHash, type LedgerEntry } from '../ledger/entry.js';
+import { entryHash } from '../ledger/canonical-entry.js';
+import type { LedgerEntry } from '../ledger/entry.js';
 import { entryOfCanonical } from '../ledger/entry-fields.js';
 import { rootOfPath } from '../ledger/merkle-path.js';
 import { type Anchor, anchorText, readAnchor } from './anchor.js';

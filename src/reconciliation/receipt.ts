@@ -7,7 +7,8 @@
 import { hash } from 'node:crypto';
 import { BATCH_FIELDS, textsOf } from '../ledger/batch-fields.js';
 import { type BatchFacts, batchHash, canonicalBatch } from '../ledger/batch.js';
-import { canonicalEntry, entryHash, type LedgerEntry } from '../ledger/entry.js';
+import { canonicalEntry, entryHash } from '../ledger/canonical-entry.js';
+import type { LedgerEntry } from '../ledger/entry.js';
 import { unescapedField } from '../ledger/entry-fields.js';
 import type { MerklePath } from '../ledger/merkle-path.js';
 import { ENTRY_COLUMNS } from '../ledger/postgres/rows.js';

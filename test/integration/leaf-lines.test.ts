@@ -5,11 +5,12 @@ import type pg from 'pg';
 import { from as copyFrom } from 'pg-copy-streams';
 import { pipeline } from 'node:stream/promises';
 import { Readable } from 'node:stream';
-import { hashed, type LedgerEntry } from '../../src/ledger/entry.js';
+import type { LedgerEntry } from '../../src/ledger/entry.js';
 import { fieldText, leafLines, type LeafLine } from '../../src/ledger/postgres/leaf-lines.js';
 import { leafStatement } from '../../src/ledger/postgres/proof-scope.js';
 import { withProofSnapshot } from '../../src/ledger/postgres/proof-snapshot.js';
-import { ENTRY_COLUMNS, entryRow, sealedFields } from '../../src/ledger/postgres/rows.js';
+import { ENTRY_COLUMNS } from '../../src/ledger/postgres/rows.js';
+import { rowsText } from '../support/rows-text.js';
 import { formatAmount } from '../../src/ledger/money.js';
 import { propertySeed } from '../model/property-seed.js';
 import { anyEntry } from '../property/any-entries.js';
@@ -44,8 +45,7 @@ describe('an entry as the proofs read it', function () {
   });
 
   async function store(rows: readonly LedgerEntry[]): Promise<void> {
-    const sealed = sealedFields({ sealedAt: '2026-03-15T10:00:01.000Z', batchId: 1 });
-    const text = rows.map((entry) => entryRow(hashed(entry), sealed)).join('');
+    const text = rowsText(rows, { sealedAt: '2026-03-15T10:00:01.000Z', batchId: 1 });
     const client = await owner.connect();
     try {
       const stream = client.query(copyFrom(`COPY ledger_entries (${ENTRY_COLUMNS.join(', ')}) FROM STDIN`));

@@ -1,7 +1,7 @@
 /** Owns: what `trace show` reads of a trace on real servers: a stream, refusals, ends by hand, and what was set aside. */
 import { expect } from 'chai';
 import { costOfEntry } from '../../src/ledger/entry-cost.js';
-import { entryHash } from '../../src/ledger/entry.js';
+import { entryHash } from '../../src/ledger/canonical-entry.js';
 import type { TraceLife } from '../../src/ledger/ledger-queries.js';
 import { formatAmount, parseAmount } from '../../src/ledger/money.js';
 import { PostgresLedgerQueries } from '../../src/ledger/postgres/postgres-ledger-queries.js';

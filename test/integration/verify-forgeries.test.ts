@@ -3,7 +3,7 @@
  * healthy ledger in which everything has happened is found clean.
  */
 import { expect } from 'chai';
-import { entryHash } from '../../src/ledger/entry.js';
+import { entryHash } from '../../src/ledger/canonical-entry.js';
 import type { ProofScope } from '../../src/ledger/postgres/proof-scope.js';
 import { pageEntries } from '../../src/ledger/postgres/proof-rows.js';
 import { verifyLedger, type VerifyReport } from '../../src/reconciliation/verify-ledger.js';

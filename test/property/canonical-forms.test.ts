@@ -3,7 +3,7 @@ import { expect } from 'chai';
 import fc from 'fast-check';
 import { batchOfCanonical } from '../../src/ledger/batch-fields.js';
 import { canonicalBatch } from '../../src/ledger/batch.js';
-import { canonicalEntry, entryHash } from '../../src/ledger/entry.js';
+import { canonicalEntry, entryHash } from '../../src/ledger/canonical-entry.js';
 import { entryOfCanonical } from '../../src/ledger/entry-fields.js';
 import { propertySeed } from '../model/property-seed.js';
 import { anyBatch, anyEntry } from './any-entries.js';

@@ -60,7 +60,7 @@ function intentOf(ledger: MemoryLedger, state: TraceState, event: UsageEvent): E
 }
 
 function book(ledger: MemoryLedger, intent: EntryIntent, origin: EntryOrigin): Booked {
-  const refusal = intent.refused === null ? undefined : refusalOf(ledger.account, intent.delta);
+  const refusal = intent.refusedAs === null ? undefined : refusalOf(ledger.account, intent.delta);
   const booked = bookIntent(ledger.account, origin, { intent, refusal });
   invariant(booked !== undefined, 'the amounts of a property stay far below 2^63 nano-units');
   return booked;

@@ -160,7 +160,7 @@ function expectAsStrict(
   account: Account,
 ): void {
   for (const entry of planned) {
-    if (entry.kind !== 'entry' || entry.intent.refused === null || !entry.intent.reserves) continue;
+    if (entry.kind !== 'entry' || entry.intent.refusedAs === null || !entry.intent.reserves) continue;
     const refusal = refusalOf(account, entry.intent.delta);
     if (refusal === undefined) continue;
     const byRedis = refusals.get(entry);

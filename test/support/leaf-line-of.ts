@@ -1,5 +1,6 @@
 /** Owns: an entry as the proofs read it, without a database between. */
-import { canonicalEntry, type LedgerEntry } from '../../src/ledger/entry.js';
+import { canonicalEntry } from '../../src/ledger/canonical-entry.js';
+import type { LedgerEntry } from '../../src/ledger/entry.js';
 import type { LeafLine } from '../../src/ledger/postgres/leaf-lines.js';
 
 /** The leaf line of an entry; what a test changes of it makes it that of an edited row with the old hash. */

@@ -1,6 +1,7 @@
 /** Owns: receipts made of nothing but the pure core: a chain of batches over given entries, and anchors on it. */
 import { type BatchFacts, CHAIN_GENESIS, seal, type SealedBatch } from '../../src/ledger/batch.js';
-import { entryHash, type LedgerEntry } from '../../src/ledger/entry.js';
+import { entryHash } from '../../src/ledger/canonical-entry.js';
+import type { LedgerEntry } from '../../src/ledger/entry.js';
 import { merklePath } from '../../src/ledger/merkle-path.js';
 import { merkleRoot } from '../../src/ledger/merkle.js';
 import type { Anchor } from '../../src/reconciliation/anchor.js';

@@ -40,7 +40,7 @@ function bookAs(
   { source }: CommandOrigin,
 ): CommandBooking {
   const { traceId, occurredAt } = event;
-  const refusal = intent.refused === null ? undefined : refusalOf(account, intent.delta);
+  const refusal = intent.refusedAs === null ? undefined : refusalOf(account, intent.delta);
   const booked = bookIntent(account, { traceId, occurredAt, source }, { intent, refusal });
   if (booked === undefined) throw outOfRange(command, 'the balance after it');
   const entry = {

@@ -14,7 +14,8 @@ import type { BatchAppend, LedgerAppend, OpenHold, StampedEntries, TraceKey } fr
 import { formatAmount } from '../money.js';
 import { type ColumnOf, columnArrays, TRACE_KEY_COLUMNS } from './array-literal.js';
 import { insertCommands } from './command-rows.js';
-import { ENTRY_COLUMNS, entryRow, sealedFields } from './rows.js';
+import { rowPieces } from './entry-rows.js';
+import { ENTRY_COLUMNS } from './rows.js';
 import { insertDeadLetters, insertSkipped, insertUnpriced } from './set-aside-writes.js';
 
 /** Writes sealed batches, their entries being written, in the database transaction of the client. Throws FENCED. */
@@ -33,27 +34,10 @@ export async function writeAppend(client: pg.ClientBase, append: LedgerAppend): 
 
 const COPY_ENTRIES = `COPY ledger_entries (${ENTRY_COLUMNS.join(', ')}) FROM STDIN`;
 
-/** Characters of rows that are sent at once: enough to be worth a system call, few enough to keep the server at work. */
-const ROWS_PIECE_LENGTH = 64 * 1024;
-
 /** Writes the entries of a batch by COPY, those at the front while the others are still being made. */
 export async function copyEntries(client: pg.ClientBase, batches: readonly StampedEntries[]): Promise<void> {
   await pipeline(Readable.from(rowPieces(batches)), client.query(copyFrom(COPY_ENTRIES)));
   await faultPoint('ledger.entries-written');
-}
-
-function* rowPieces(batches: readonly StampedEntries[]): Generator<Buffer, void> {
-  let rows = '';
-  for (const { stamp, entries } of batches) {
-    const sealed = sealedFields(stamp);
-    for (const entry of entries) {
-      rows += entryRow(entry, sealed);
-      if (rows.length < ROWS_PIECE_LENGTH) continue;
-      yield Buffer.from(rows);
-      rows = '';
-    }
-  }
-  if (rows !== '') yield Buffer.from(rows);
 }
 
 const ACCOUNT_COLUMNS: readonly ColumnOf<Account>[] = [

@@ -9,7 +9,8 @@
  * in jsonb is another.
  */
 import { hash } from 'node:crypto';
-import { canonicalDetail, canonicalMeters, ENTRY_DOMAIN, type EntryMeters, entryHash } from '../entry.js';
+import { ENTRY_DOMAIN, entryHash } from '../canonical-entry.js';
+import { canonicalDetail, canonicalMeters, type EntryMeters } from '../entry.js';
 import { DETAIL_AT, detailOf, entryOfFields, METERS_AT, metersOf, unescapedField } from '../entry-fields.js';
 
 /**

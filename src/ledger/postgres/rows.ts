@@ -5,8 +5,7 @@
  */
 import { invariant, TollbookError } from '../../runtime/errors.js';
 import type { Account, HoldPolicy } from '../account.js';
-import type { BatchStamp } from '../batch.js';
-import type { EntryMeters, EntryStatus, EntryUsage, HashedEntry } from '../entry.js';
+import type { EntryMeters, EntryStatus, EntryUsage } from '../entry.js';
 import type { UsageOutcome } from '../events.js';
 import type { Cursor } from '../ledger-store.js';
 import { parseAmount } from '../money.js';
@@ -21,16 +20,6 @@ export const ENTRY_COLUMNS = [
   ...['stream', 'outcome', 'allow_negative', 'description', 'detail', 'reference_seq', 'actor'],
   ...['source_topic', 'source_partition', 'source_offset', 'occurred_at', 'recorded_at', 'batch_id', 'entry_hash'],
 ] as const;
-
-/** One entry as a row of COPY, in the order of ENTRY_COLUMNS; `sealed` is what `sealedFields` makes of its batch. */
-export function entryRow({ fields, hashHex }: HashedEntry, sealed: string): string {
-  return `${fields}\t${sealed}\t\\\\x${hashHex}\n`;
-}
-
-/** The fields that all entries of a batch share: recorded_at and batch_id. */
-export function sealedFields({ sealedAt, batchId }: BatchStamp): string {
-  return `${sealedAt}\t${batchId}`;
-}
 
 /** A row of `accounts`, selected with ACCOUNT_SELECT. */
 export interface AccountRow {

@@ -105,7 +105,7 @@ function estimatesOf(
 function expectedEntry(stored: StoredText, intent: EntryIntent, grounds: EntryGrounds): LedgerEntry | undefined {
   const account = accountBefore(stored, grounds);
   if (account === undefined) return undefined;
-  const isRefused = intent.refused !== null && columnOf(stored, 'status') === intent.refused.status;
+  const isRefused = intent.refusedAs !== null && columnOf(stored, 'status') === intent.refusedAs;
   const refusal = isRefused ? recordedRefusal(stored, intent) : undefined;
   if (refusal !== undefined) grounds.onTaken('refusals');
   const { event, source } = grounds;

@@ -9,13 +9,8 @@
 import { escapeLiteral } from 'pg';
 import type pg from 'pg';
 import { to as copyTo } from 'pg-copy-streams';
-import {
-  canonicalEntry,
-  canonicalMeters,
-  type EntryMeters,
-  type EntryStatus,
-  type LedgerEntry,
-} from '../../ledger/entry.js';
+import { canonicalEntry } from '../../ledger/canonical-entry.js';
+import { canonicalMeters, type EntryMeters, type EntryStatus, type LedgerEntry } from '../../ledger/entry.js';
 import type { StoredEntry } from '../../ledger/postgres/proof-rows.js';
 import type { StreamSource } from '../../ledger/batch.js';
 import { safeInteger } from '../../ledger/postgres/rows.js';

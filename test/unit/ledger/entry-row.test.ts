@@ -1,11 +1,13 @@
 /** Owns: the row that an entry becomes: one value per column, each in its own column. */
 import { expect } from 'chai';
-import { hashed, type LedgerEntry } from '../../../src/ledger/entry.js';
-import { ENTRY_COLUMNS, entryRow, sealedFields } from '../../../src/ledger/postgres/rows.js';
+import { entryHash } from '../../../src/ledger/canonical-entry.js';
+import type { LedgerEntry } from '../../../src/ledger/entry.js';
+import { ENTRY_COLUMNS } from '../../../src/ledger/postgres/rows.js';
+import { rowsText } from '../../support/rows-text.js';
 import { charge } from './usage-samples.js';
 
 function rowOf(changes: Partial<LedgerEntry> = {}): Record<string, string | null | undefined> {
-  const row = entryRow(hashed(charge(changes)), sealedFields({ sealedAt: '2026-03-15T10:00:01.000Z', batchId: 17 }));
+  const row = rowsText([charge(changes)], { sealedAt: '2026-03-15T10:00:01.000Z', batchId: 17 });
   expect(row.endsWith('\n')).to.equal(true);
   const values = row.slice(0, -1).split('\t').map(fieldOf);
   expect(values).to.have.lengthOf(ENTRY_COLUMNS.length);
@@ -57,7 +59,7 @@ describe('the row of an entry', () => {
       occurred_at: '2026-03-15T10:00:00.000Z',
       recorded_at: '2026-03-15T10:00:01.000Z',
       batch_id: '17',
-      entry_hash: `\\x${hashed(charge({ description: 'late', actor: 'ops', referenceSeq: 3 })).hashHex}`,
+      entry_hash: `\\x${entryHash(charge({ description: 'late', actor: 'ops', referenceSeq: 3 }))}`,
     });
   });
 

@@ -77,7 +77,7 @@ describe('PENDING × hold TTL passes', () => {
   it('EXPIRED cannot be refused, however overdrawn the account', () => {
     const decision = decideExpiry(HELD, due());
     if (decision.kind !== 'expired') expect.fail('a pending trace expires');
-    expect(decision.intent).to.deep.include({ phase: 'x', refused: null, settlesHold: true, reserves: true });
+    expect(decision.intent).to.deep.include({ phase: 'x', refusedAs: null, settlesHold: true, reserves: true });
     expect(expire(HELD, { ...HOLDING, balanceNano: parseAmount('-5') }).entry?.status).to.equal('EXPIRED');
   });
 });

@@ -3,7 +3,7 @@ import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { expect } from 'chai';
 import { canonicalBatch } from '../../../src/ledger/batch.js';
-import { canonicalEntry, entryHash } from '../../../src/ledger/entry.js';
+import { canonicalEntry, entryHash } from '../../../src/ledger/canonical-entry.js';
 import { ENTRY_COLUMNS } from '../../../src/ledger/postgres/rows.js';
 import { exampleBatches, exampleEntries } from './hashing-example.js';
 

@@ -2,7 +2,8 @@
 import { emptyAccount } from '../../../src/ledger/account.js';
 import { type BatchFacts, CHAIN_GENESIS, seal, type SealedBatch } from '../../../src/ledger/batch.js';
 import { bookOpening } from '../../../src/ledger/charge.js';
-import { entryHash, type LedgerEntry } from '../../../src/ledger/entry.js';
+import { entryHash } from '../../../src/ledger/canonical-entry.js';
+import type { LedgerEntry } from '../../../src/ledger/entry.js';
 import { merkleRoot } from '../../../src/ledger/merkle.js';
 import { parseAmount } from '../../../src/ledger/money.js';
 import { account, book, completed, PRICING } from './usage-samples.js';

@@ -191,7 +191,7 @@ describe('PENDING × usage.completed', () => {
   });
 
   it('VOIDED cannot be refused', () => {
-    expect(intentOf(decideOn(HELD, CANCELLED))).to.deep.include({ phase: 'v', refused: null, settlesHold: true });
+    expect(intentOf(decideOn(HELD, CANCELLED))).to.deep.include({ phase: 'v', refusedAs: null, settlesHold: true });
   });
 
   it('COMMITTED under hold policy none: nothing to release, the request is counted now', () => {

@@ -87,7 +87,7 @@ export function decideOn(state: TraceState, event: UsageEvent, from: Account = a
 /** Decides, asks the rule and books: the entry an event becomes on an account, and the account after it. */
 export function book(state: TraceState, event: UsageEvent, from: Account = account()): Booked {
   const intent = intentOf(decideOn(state, event, from));
-  const refusal = intent.refused === null ? undefined : refusalOf(from, intent.delta);
+  const refusal = intent.refusedAs === null ? undefined : refusalOf(from, intent.delta);
   const booked = bookIntent(from, { ...ORIGIN, occurredAt: event.occurredAt }, { intent, refusal });
   invariant(booked !== undefined, 'the amounts of this test fit an int64');
   return booked;

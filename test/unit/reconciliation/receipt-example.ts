@@ -1,5 +1,5 @@
 /** Owns: the worked example of docs/receipts.md: the receipt of the charge in docs/hashing.md, which leads to an anchor. */
-import { entryHash } from '../../../src/ledger/entry.js';
+import { entryHash } from '../../../src/ledger/canonical-entry.js';
 import { merklePath } from '../../../src/ledger/merkle-path.js';
 import { type Receipt, receiptOf } from '../../../src/reconciliation/receipt.js';
 import { sampleAnchor } from '../../support/receipt-samples.js';

@@ -7,7 +7,7 @@
 import type { Account, HoldPolicy } from '../ledger/account.js';
 import type { BatchContent } from '../ledger/append-sealed.js';
 import type { StreamSource } from '../ledger/batch.js';
-import { bookIntent, bookOpening } from '../ledger/charge.js';
+import { type Booked, bookIntent, bookOpening } from '../ledger/charge.js';
 import type { DeadLetter } from '../ledger/dead-letter.js';
 import type { LedgerEntry } from '../ledger/entry.js';
 import type { OpenHold, SkippedEvent, TraceKey, UnpricedUsage } from '../ledger/ledger-store.js';
@@ -34,10 +34,16 @@ export function bookChunk(input: BookingInput): BatchContent {
   return book.close();
 }
 
+/** What a chunk has done to one tenant so far. */
+interface TenantBook {
+  account: Account;
+  /** Where its entries stand among those of the chunk. */
+  readonly places: number[];
+}
+
 class ChunkBook {
   readonly #input: BookingInput;
-  readonly #accounts: Map<string, Account>;
-  readonly #changed = new Set<string>();
+  readonly #tenants = new Map<string, TenantBook>();
   readonly #entries: LedgerEntry[] = [];
   readonly #holdsOpened: OpenHold[] = [];
   readonly #holdsClosed: TraceKey[] = [];
@@ -50,7 +56,6 @@ class ChunkBook {
 
   constructor(input: BookingInput) {
     this.#input = input;
-    this.#accounts = new Map(input.accounts);
   }
 
   add(planned: PlannedItem): void {
@@ -80,6 +85,13 @@ class ChunkBook {
   }
 
   close(): BatchContent {
+    const accounts: Account[] = [];
+    const places = new Map<string, readonly number[]>();
+    for (const [tenantId, book] of this.#tenants) {
+      if (book.places.length === 0) continue;
+      accounts.push(book.account);
+      places.set(tenantId, book.places);
+    }
     return {
       counts: {
         charged: this.#entries.length - this.#openings,
@@ -91,7 +103,8 @@ class ChunkBook {
         deadLetters: this.#deadLetters.length,
       },
       entries: this.#entries,
-      accounts: [...this.#changed].map((tenantId) => this.#account(tenantId)),
+      places,
+      accounts,
       holdsOpened: this.#holdsOpened,
       holdsClosed: this.#holdsClosed,
       deadLetters: this.#deadLetters,
@@ -103,13 +116,15 @@ class ChunkBook {
   #open({ tenantId, openedBy }: ChunkOpening): void {
     const { event, message } = openedBy;
     const source = this.#sourceOf(message);
-    this.#write(bookOpening(this.#account(tenantId), { source, occurredAt: event.occurredAt }));
+    const book = this.#bookOf(tenantId);
+    this.#write(book, bookOpening(book.account, { source, occurredAt: event.occurredAt }));
     this.#openings += 1;
   }
 
   #charge(planned: PlannedEntry): void {
     const { item, intent } = planned;
-    const account = this.#account(item.tenantId);
+    const book = this.#bookOf(item.tenantId);
+    const { account } = book;
     const refusal = intent.refusedAs === null ? undefined : this.#refusalOf(planned, account);
     const { traceId, occurredAt } = item.event;
     const booked = bookIntent(
@@ -123,8 +138,8 @@ class ChunkBook {
       this.#deadLetters.push(deadLetter(item.message, { reason: 'AMOUNT_OUT_OF_RANGE', detail, event: item.event }));
       return;
     }
-    this.#write(booked);
-    this.#trackHold(booked.entry, intent.settlesHold);
+    this.#write(book, booked);
+    this.#trackHold(booked, intent.settlesHold);
   }
 
   /** Redis may refuse for a window that it still takes for the open one; the account knows that the window is past. */
@@ -137,26 +152,30 @@ class ChunkBook {
     return byRedis === undefined || isPast ? refusalOf(account, delta) : byRedis;
   }
 
-  #write({ entry, account }: { entry: LedgerEntry; account: Account }): void {
+  #write(book: TenantBook, { entry, account }: Booked): void {
+    book.places.push(this.#entries.length);
+    book.account = account;
     this.#entries.push(entry);
-    this.#accounts.set(account.tenantId, account);
-    this.#changed.add(account.tenantId);
   }
 
-  #trackHold(entry: LedgerEntry, settlesHold: boolean): void {
+  #trackHold({ entry, account }: Booked, settlesHold: boolean): void {
     const { tenantId, traceId } = entry;
     if (settlesHold) this.#holdsClosed.push({ tenantId, traceId });
     if (entry.status !== 'PENDING') return;
     const amountNano = (entry.heldAfterNano - entry.heldBeforeNano) as OpenHold['amountNano'];
     const { countedOn } = entry;
-    const expiresAt = this.#input.holdExpiresAt[this.#account(tenantId).holdPolicy];
+    const expiresAt = this.#input.holdExpiresAt[account.holdPolicy];
     this.#holdsOpened.push({ tenantId, traceId, amountNano, countedOn, expiresAt });
   }
 
-  #account(tenantId: string): Account {
-    const account = this.#accounts.get(tenantId);
+  #bookOf(tenantId: string): TenantBook {
+    const known = this.#tenants.get(tenantId);
+    if (known !== undefined) return known;
+    const account = this.#input.accounts.get(tenantId);
     invariant(account !== undefined, 'every planned entry has a locked account', { tenantId });
-    return account;
+    const book: TenantBook = { account, places: [] };
+    this.#tenants.set(tenantId, book);
+    return book;
   }
 
   #sourceOf({ kafkaOffset }: ChunkMessage): LedgerEntry['source'] {

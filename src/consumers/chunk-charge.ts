@@ -4,12 +4,12 @@
  * Does not own: where the messages come from, the cursor, nor the commit.
  */
 import type { Account, AccountTerms, HoldPolicy } from '../ledger/account.js';
-import { appendTogether, type BatchContent } from '../ledger/append-sealed.js';
+import { appendTogether, type BatchContent, placesOf } from '../ledger/append-sealed.js';
 import type { SealedBatch } from '../ledger/batch.js';
+import type { LedgerEntry } from '../ledger/entry.js';
 import type { LedgerAdvance, TraceStep } from '../ledger/ledger-reader.js';
 import {
   type Cursor,
-  distinctTraces,
   type LedgerTransaction,
   type Standing,
   type TraceKey,
@@ -60,20 +60,25 @@ export interface ChargedItems {
 }
 
 /** How far a batch moves the ledger of each tenant. */
-export function advancesOf({ entries, accounts }: BatchContent): LedgerAdvance[] {
-  const steps = new Map<string, { sinceSeq: number; usage: TraceStep[] }>();
-  for (const entry of entries) {
-    let known = steps.get(entry.tenantId);
-    if (known === undefined) steps.set(entry.tenantId, (known = { sinceSeq: entry.seq - 1, usage: [] }));
-    const { tenantId, traceId, seq, status } = entry;
-    if (entry.type === 'DEDUCT') known.usage.push({ tenantId, traceId, seq, status });
-  }
+export function advancesOf(content: BatchContent): LedgerAdvance[] {
+  const places = placesOf(content);
   const advances: LedgerAdvance[] = [];
-  for (const account of accounts) {
-    const step = steps.get(account.tenantId);
-    advances.push({ account, sinceSeq: step?.sinceSeq ?? account.seq, steps: step?.usage ?? [] });
+  for (const account of content.accounts) {
+    const ofTenant = places.get(account.tenantId) ?? [];
+    advances.push({ account, sinceSeq: account.seq - ofTenant.length, steps: stepsAt(ofTenant, content.entries) });
   }
   return advances;
+}
+
+function stepsAt(places: readonly number[], entries: readonly LedgerEntry[]): TraceStep[] {
+  const steps: TraceStep[] = [];
+  for (const place of places) {
+    const entry = entries[place];
+    invariant(entry !== undefined, 'every place is that of an entry');
+    const { tenantId, traceId, seq, status } = entry;
+    if (entry.type === 'DEDUCT') steps.push({ tenantId, traceId, seq, status });
+  }
+  return steps;
 }
 
 /** Charges items in the caller's database transaction. Throws FENCED, POSTGRES_*. */
@@ -245,12 +250,13 @@ function openingsFor(
   return openings;
 }
 
+/** Each trace once, in the order of its first mention. */
 function tracesOf(chargeable: readonly Chargeable[]): TraceKey[] {
-  return distinctTraces(chargeable.map(traceOf));
-}
-
-function traceOf({ tenantId, event }: Chargeable): TraceKey {
-  return { tenantId, traceId: event.traceId };
+  const traces = new Map<string, TraceKey>();
+  for (const { tenantId, key, event } of chargeable) {
+    if (!traces.has(key)) traces.set(key, { tenantId, traceId: event.traceId });
+  }
+  return [...traces.values()];
 }
 
 /** Only completions with a price missing or zero are looked up among the parked. */

@@ -7,7 +7,7 @@
  */
 import type { Account } from '../ledger/account.js';
 import type { DeadLetter } from '../ledger/dead-letter.js';
-import { type AccountOpening, type SkippedEvent, traceKey, type UnpricedUsage } from '../ledger/ledger-store.js';
+import type { AccountOpening, SkippedEvent, UnpricedUsage } from '../ledger/ledger-store.js';
 import { pinnedPricing, type PricedVersion, quoteFrom } from '../ledger/price-book.js';
 import { type EstimateLimits, isUsedUnpriced } from '../ledger/pricing.js';
 import { type Decision, decide, type EntryIntent, NO_TRACE, stateAfter, type TraceState } from '../ledger/trace.js';
@@ -56,9 +56,9 @@ export function planChunk(
   knowledge: ChunkKnowledge,
   estimates: EstimateLimits,
 ): PlannedItem[] {
-  const { accounts, openings, priceBook } = knowledge;
-  const [traces, parked] = [new Map(knowledge.traces), new Set(knowledge.parked)];
-  const chunk = { accounts, estimates, traces, parked, priceBook };
+  const { accounts, openings, priceBook, traces } = knowledge;
+  const [intents, parked] = [new Map<string, EntryIntent>(), new Set(knowledge.parked)];
+  const chunk: ChunkState = { accounts, estimates, traces, intents, parked, priceBook };
   const planned: PlannedItem[] = [];
   for (const item of items) {
     if (item.kind === 'deadLetter') {
@@ -77,9 +77,18 @@ export function planChunk(
 interface ChunkState {
   readonly accounts: ReadonlyMap<string, Account>;
   readonly estimates: EstimateLimits;
-  readonly traces: Map<string, TraceState>;
+  /** What the ledger says. */
+  readonly traces: ReadonlyMap<string, TraceState>;
+  /** What earlier events of the chunk want, by trace. */
+  readonly intents: Map<string, EntryIntent>;
   readonly parked: Set<string>;
   readonly priceBook: ChunkPriceBook | undefined;
+}
+
+/** The state of a trace once what the chunk has planned of it is written. */
+function stateOf({ traces, intents }: ChunkState, key: string): TraceState {
+  const intent = intents.get(key);
+  return intent === undefined ? (traces.get(key) ?? NO_TRACE) : stateAfter(intent);
 }
 
 /**
@@ -88,14 +97,14 @@ interface ChunkState {
  * currency, is a price that is missing.
  */
 function planUnquoted(item: UnquotedEvent, chunk: ChunkState): PlannedItem {
-  const { event, message, tenantId } = item;
+  const { event, message, tenantId, key } = item;
   if (chunk.priceBook === undefined) return asSkipped(item, NOT_BILLABLE);
   const currency = chunk.accounts.get(tenantId)?.currency;
   invariant(currency !== undefined, 'every event that a price book may price has a locked account', { tenantId });
-  const state = chunk.traces.get(traceKey({ tenantId, traceId: event.traceId })) ?? NO_TRACE;
+  const state = stateOf(chunk, key);
   const quote = 'content' in state ? pinnedPricing(state.content) : quoteFrom(chunk.priceBook.versions, event);
   const pricing = quote?.currency === currency ? quote : { currency };
-  return planBillable({ kind: 'billable', message, event, tenantId, pricing }, chunk);
+  return planBillable({ kind: 'billable', message, event, tenantId, key, pricing }, chunk);
 }
 
 function planBillable(item: BillableEvent, chunk: ChunkState): PlannedItem {
@@ -106,13 +115,13 @@ function planBillable(item: BillableEvent, chunk: ChunkState): PlannedItem {
       account === undefined ? 'the configured default currency' : `${account.currency}, the account's currency`;
     return asDeadLetter(item, 'CURRENCY_MISMATCH', `pricing.currency is ${currency}; allowed: ${allowed}`);
   }
-  const key = traceKey({ tenantId: item.tenantId, traceId: item.event.traceId });
-  const state = chunk.traces.get(key) ?? NO_TRACE;
-  const { pricing } = item;
+  const { pricing, key } = item;
   const { holdPolicy } = account;
-  const decision = decide(state, item.event, { pricing, holdPolicy, estimates: chunk.estimates });
-  if (decision.kind === 'entry') chunk.traces.set(key, stateAfter(decision.intent));
-  return plannedOf(item, decision, { key, parked: chunk.parked, priceBook: chunk.priceBook });
+  const decision = decide(stateOf(chunk, key), item.event, { pricing, holdPolicy, estimates: chunk.estimates });
+  if (decision.kind !== 'entry') return withoutEntry(item, decision, chunk);
+  const { intent } = decision;
+  chunk.intents.set(key, intent);
+  return { kind: 'entry', item, intent };
 }
 
 /** Tells whether a completion was used without a price, or with a price of zero. */
@@ -120,15 +129,13 @@ export function isUnpriced({ event, pricing }: Pick<BillableEvent, 'event' | 'pr
   return event.kind === 'completed' && isUsedUnpriced(event, pricing);
 }
 
-function plannedOf(
+function withoutEntry(
   item: BillableEvent,
-  decision: Decision,
-  { key, parked, priceBook }: Pick<ChunkState, 'parked' | 'priceBook'> & { readonly key: string },
+  decision: Exclude<Decision, { kind: 'entry' }>,
+  { parked, priceBook }: ChunkState,
 ): PlannedItem {
-  const { event, message, tenantId } = item;
+  const { event, message, tenantId, key } = item;
   switch (decision.kind) {
-    case 'entry':
-      return { kind: 'entry', item, intent: decision.intent };
     case 'duplicate':
     case 'superseded':
       return decision;

@@ -6,6 +6,7 @@
 import { decodeCompleted, decodePending, type GateResult } from '../contract/event-gate.js';
 import type { DeadLetter, DeadLetterReason } from '../ledger/dead-letter.js';
 import type { EventPricing, UsageEvent } from '../ledger/events.js';
+import { traceKey } from '../ledger/ledger-store.js';
 
 /** One Kafka message as fetched. */
 export interface ChunkMessage {
@@ -21,6 +22,8 @@ export interface BillableEvent {
   readonly message: ChunkMessage;
   readonly event: UsageEvent;
   readonly tenantId: string;
+  /** Names the trace, as `traceKey` does: made once, since it is looked up again and again. */
+  readonly key: string;
   readonly pricing: EventPricing;
 }
 
@@ -30,6 +33,8 @@ export interface UnquotedEvent {
   readonly message: ChunkMessage;
   readonly event: UsageEvent;
   readonly tenantId: string;
+  /** Names the trace, as `traceKey` does. */
+  readonly key: string;
 }
 
 /** What a message is before the ledger is asked. */
@@ -66,8 +71,9 @@ export function intake(message: ChunkMessage, kind: UsageKind, bounds: IntakeLim
   if (tenantId === undefined || isDeclaredUnbillable(event)) {
     return { kind: 'skipped', message, event, reason: NOT_BILLABLE };
   }
-  if (pricing === undefined) return { kind: 'unquoted', message, event, tenantId };
-  return { kind: 'billable', message, event, tenantId, pricing };
+  const key = traceKey({ tenantId, traceId: event.traceId });
+  if (pricing === undefined) return { kind: 'unquoted', message, event, tenantId, key };
+  return { kind: 'billable', message, event, tenantId, key, pricing };
 }
 
 function isDeclaredUnbillable(event: UsageEvent): boolean {

@@ -89,9 +89,10 @@ export class RedisQuotaGate implements QuotaGate {
     const { scripts, clock } = this.#options;
     const replies = await scripts.deduct(questions.map(deltasOf), clock.nowMs());
     const unhydrated: TenantQuestion[] = [];
-    for (const [index, question] of questions.entries()) {
+    for (let index = 0; index < questions.length; index += 1) {
+      const question = questions[index];
       const reply = replies[index];
-      invariant(reply !== undefined, 'every tenant asked about has a reply');
+      invariant(question !== undefined && reply !== undefined, 'every tenant asked about has a reply');
       if (reply.kind === 'decided') collectRefusals(question, reply, refusals);
       else if (reply.kind === 'unhydrated') unhydrated.push(question);
     }
@@ -160,9 +161,10 @@ function collectRefusals(
   reply: TenantReply & { kind: 'decided' },
   refusals: Map<PlannedEntry, QuotaRefusal>,
 ): void {
-  for (const [index, entry] of entries.entries()) {
+  for (let index = 0; index < entries.length; index += 1) {
+    const entry = entries[index];
     const item = reply.items[index];
-    if (item?.kind === 'refused') refusals.set(entry, item.refusal);
+    if (entry !== undefined && item?.kind === 'refused') refusals.set(entry, item.refusal);
   }
 }
 

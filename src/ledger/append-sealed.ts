@@ -15,7 +15,12 @@ export type BatchOwn = Omit<BatchAppend, 'batch' | 'cursorBefore'> & {
   readonly counts: BatchCounts;
   /** In the order of the tree: by (kafka offset, seq). */
   readonly entries: readonly LedgerEntry[];
+  /** Where the entries of each tenant stand among them; left out where nobody has it at hand. */
+  readonly places?: PlacesByTenant;
 };
+
+/** Places of entries, ascending, by tenant. */
+export type PlacesByTenant = ReadonlyMap<string, readonly number[]>;
 
 /** What one batch writes, before it is sealed. */
 export type BatchContent = BatchOwn & Standing;
@@ -57,7 +62,7 @@ export async function appendTogether(
   const withEntries = growing.filter(({ own }) => own.entries.length > 0);
   if (withEntries.length > 0) {
     await transaction.appendEntries(
-      withEntries.map(({ own, stamp, leaves }) => ({ stamp, entries: hashedByTenant(own.entries, leaves) })),
+      withEntries.map(({ own, stamp, leaves }) => ({ stamp, entries: hashedByTenant(own, leaves) })),
     );
   }
   const batches = growing.map(sealGrown);
@@ -95,21 +100,27 @@ function sealGrown({ own, cursor, nextOffset, stamp, leaves }: GrowingBatch): Ba
  * Hashes entries one by one and puts each leaf where its entry stands. Entries of one tenant come together: neighbours in
  * both indexes, which then cost 14.5 instead of 17.5 µs a row to write.
  */
-function* hashedByTenant(entries: readonly LedgerEntry[], leaves: MerkleLeaves): Generator<HashedEntry, void> {
+function* hashedByTenant(own: BatchOwn, leaves: MerkleLeaves): Generator<HashedEntry, void> {
   const hasher = new EntryHasher();
-  const places = new Map<string, number[]>();
-  entries.forEach(({ tenantId }, place) => {
-    const known = places.get(tenantId);
-    if (known === undefined) places.set(tenantId, [place]);
-    else known.push(place);
-  });
-  for (const ofTenant of places.values()) {
+  for (const ofTenant of placesOf(own).values()) {
     for (const place of ofTenant) {
-      const entry = entries[place];
-      if (entry === undefined) continue;
+      const entry = own.entries[place];
+      invariant(entry !== undefined, 'every place is that of an entry');
       const hashed = hasher.hash(entry);
       leaves.put(place, hashed.digest);
       yield hashed;
     }
   }
+}
+
+/** Where the entries of each tenant stand among those of a batch. */
+export function placesOf({ entries, places }: Pick<BatchOwn, 'entries' | 'places'>): PlacesByTenant {
+  if (places !== undefined) return places;
+  const found = new Map<string, number[]>();
+  for (const [place, { tenantId }] of entries.entries()) {
+    const known = found.get(tenantId);
+    if (known === undefined) found.set(tenantId, [place]);
+    else known.push(place);
+  }
+  return found;
 }

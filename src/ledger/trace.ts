@@ -132,19 +132,19 @@ function decidePending(
 export function decideCompleted(state: TraceState, event: UsageCompleted, pricing: EventPricing): Decision {
   const cost = completedCost(event, pricing);
   const usage = usageOf(event, pricing, event.usage);
+  const { currency } = pricing;
   if (isCharged(state)) {
     const amountNano = cost.kind === 'priced' ? cost.amountNano : null;
-    const fields = differingFields(state.content, { usage, amountNano, currency: pricing.currency });
+    const fields = differingFields(state.content, { usage, amountNano, currency });
     return fields.length === 0 ? { kind: 'duplicate' } : { kind: 'conflict', fields };
   }
   if (cost.kind !== 'priced') return cost;
-  const facts = { usage, currency: pricing.currency };
   if (event.outcome !== 'succeeded' && isWithoutUsage(event)) {
     return state.status === 'NONE' || state.status === 'PENDING'
-      ? { kind: 'entry', intent: voidIntent(state, event, facts) }
+      ? { kind: 'entry', intent: voidIntent(state, event, { usage, currency }) }
       : { kind: 'superseded' };
   }
-  return { kind: 'entry', intent: chargeIntent(state, event, { ...facts, costNano: cost.amountNano }) };
+  return { kind: 'entry', intent: chargeIntent(state, event, { usage, currency, costNano: cost.amountNano }) };
 }
 
 type IntentFacts = Pick<EntryIntent, 'usage' | 'currency'>;

@@ -68,7 +68,21 @@ export function itemField(traceId: string, phase: Phase): string {
  * so that all items of a tenant are one argument. Throws MONEY_OUT_OF_RANGE at a magnitude of 2^63.
  */
 export function encodeItem(field: string, delta: QuotaDelta): string {
-  return `${field}\0${amountNano(delta.availableNano)}\0${checks(delta)}|${delta.requests}|${delta.day}\0`;
+  return `${field}\0${amountNano(delta.availableNano)}${termsOf(delta)}`;
+}
+
+const DAYS_MAX = 1_000;
+const termsByDay = new Map<string, string[]>();
+
+/** What an item says besides its field and its amount, between zero bytes: a chunk has a handful of such texts, so they are kept. */
+function termsOf(delta: QuotaDelta): string {
+  let ofDay = termsByDay.get(delta.day);
+  if (ofDay === undefined) {
+    if (termsByDay.size >= DAYS_MAX) termsByDay.clear();
+    termsByDay.set(delta.day, (ofDay = []));
+  }
+  const which = (delta.requests + 1) * 4 + (delta.checkBalance ? 2 : 0) + (delta.checkQuota ? 1 : 0);
+  return (ofDay[which] ??= `\0${checks(delta)}|${delta.requests}|${delta.day}\0`);
 }
 
 /** Writes which checks a change asks for, as two 0/1 flags: of the balance, then of the quotas. */

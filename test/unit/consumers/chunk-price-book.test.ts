@@ -3,6 +3,7 @@ import { expect } from 'chai';
 import type { ChunkKnowledge, PlannedItem } from '../../../src/consumers/chunk-plan.js';
 import type { UnquotedEvent } from '../../../src/consumers/intake.js';
 import type { UsageEvent } from '../../../src/ledger/events.js';
+import { traceKey } from '../../../src/ledger/ledger-store.js';
 import { parseAmount } from '../../../src/ledger/money.js';
 import { modelKey, type PricedVersion } from '../../../src/ledger/price-book.js';
 import type { TraceState } from '../../../src/ledger/trace.js';
@@ -10,7 +11,9 @@ import { account, completed, NO_TOKENS, pending } from '../ledger/usage-samples.
 import { billable, knowing, message, planOf } from './chunk-samples.js';
 
 function unquoted(kafkaOffset: bigint, { pricing: _pricing, ...event }: UsageEvent): UnquotedEvent {
-  return { kind: 'unquoted', message: message(kafkaOffset), event, tenantId: event.tenantId ?? 'tenant-1' };
+  const { tenantId = 'tenant-1', traceId } = event;
+  const key = traceKey({ tenantId, traceId });
+  return { kind: 'unquoted', message: message(kafkaOffset), event, tenantId, key };
 }
 
 function version(number: number, effectiveFrom: string, inputPer1k: string): PricedVersion {

@@ -2,6 +2,7 @@
 import type { Account } from '../../../src/ledger/account.js';
 import type { BatchContent } from '../../../src/ledger/append-sealed.js';
 import type { UsageEvent } from '../../../src/ledger/events.js';
+import { traceKey } from '../../../src/ledger/ledger-store.js';
 import type { TraceState } from '../../../src/ledger/trace.js';
 import { type BookingInput, bookChunk } from '../../../src/consumers/chunk-booking.js';
 import {
@@ -22,7 +23,8 @@ export function message(kafkaOffset: bigint): ChunkMessage {
 /** A billable event at an offset. */
 export function billable(kafkaOffset: bigint, event: UsageEvent): BillableEvent {
   const { tenantId = 'tenant-1', pricing = PRICING } = event;
-  return { kind: 'billable', message: message(kafkaOffset), event, tenantId, pricing };
+  const key = traceKey({ tenantId, traceId: event.traceId });
+  return { kind: 'billable', message: message(kafkaOffset), event, tenantId, key, pricing };
 }
 
 /** An event at an offset that is not billable. */

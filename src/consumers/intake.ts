@@ -80,19 +80,41 @@ function isDeclaredUnbillable(event: UsageEvent): boolean {
   return event.kind === 'completed' && event.skipReason !== undefined;
 }
 
+/** The bounds of the times that a chunk's events may tell, in their normal form: as texts they are in the order of time. */
+interface TimeBounds {
+  readonly of: TimeLimits;
+  readonly earliest: string;
+  readonly latest: string;
+}
+
+type TimeLimits = Pick<IntakeLimits, 'eventAgeMaxMs'> & { readonly nowMs: number };
+
+/** What an event may tell at all lies between these, by its contract. */
+const [FIRST_MS, LAST_MS] = [Date.UTC(1970), Date.UTC(3000)];
+
+let lastBounds: TimeBounds | undefined;
+
+/** The bounds of a chunk, made once and not for each of its messages. */
+function timeBounds(limits: TimeLimits): TimeBounds {
+  if (lastBounds?.of === limits) return lastBounds;
+  const textOf = (ms: number): string => new Date(Math.min(Math.max(ms, FIRST_MS), LAST_MS)).toISOString();
+  const earliest = textOf(limits.nowMs - limits.eventAgeMaxMs);
+  lastBounds = { of: limits, earliest, latest: textOf(limits.nowMs + EVENT_FUTURE_MAX_MS) };
+  return lastBounds;
+}
+
 function timeProblem(
-  event: UsageEvent,
-  { nowMs, eventAgeMaxMs }: { nowMs: number; eventAgeMaxMs: number },
+  { occurredAt }: UsageEvent,
+  limits: TimeLimits,
 ): { reason: DeadLetterReason; detail: string } | undefined {
-  const occurredMs = Date.parse(event.occurredAt);
-  const [earliestMs, latestMs] = [nowMs - eventAgeMaxMs, nowMs + EVENT_FUTURE_MAX_MS];
-  if (occurredMs > latestMs) {
-    const allowed = `at most ${new Date(latestMs).toISOString()} (5 minutes ahead of the consumer)`;
-    return { reason: 'OCCURRED_AT_IN_FUTURE', detail: `occurred_at is ${event.occurredAt}; allowed: ${allowed}` };
+  const { earliest, latest } = timeBounds(limits);
+  if (occurredAt > latest) {
+    const allowed = `at most ${latest} (5 minutes ahead of the consumer)`;
+    return { reason: 'OCCURRED_AT_IN_FUTURE', detail: `occurred_at is ${occurredAt}; allowed: ${allowed}` };
   }
-  if (occurredMs < earliestMs) {
-    const allowed = `at least ${new Date(earliestMs).toISOString()} (TOLLBOOK_EVENT_AGE_MAX_MS)`;
-    return { reason: 'OCCURRED_AT_TOO_OLD', detail: `occurred_at is ${event.occurredAt}; allowed: ${allowed}` };
+  if (occurredAt < earliest) {
+    const allowed = `at least ${earliest} (TOLLBOOK_EVENT_AGE_MAX_MS)`;
+    return { reason: 'OCCURRED_AT_TOO_OLD', detail: `occurred_at is ${occurredAt}; allowed: ${allowed}` };
   }
   return undefined;
 }

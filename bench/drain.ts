@@ -8,7 +8,7 @@ import { publishPlan, type PublishReport } from '../src/simulator/publish-plan.j
 import type { DrainFigures } from './drain-child.js';
 import { measuredBaseline } from './baseline.js';
 import { runMeasured } from './measured-child.js';
-import { consumeRate, copyCeiling } from './references.js';
+import { consumeRate, copyCeiling, readAndAppendRate } from './references.js';
 import { serverCpu } from './server-cpu.js';
 import { type StorageFigures, storageOf } from './storage.js';
 import { type PlanSize, planWorkload, type Workload } from './workloads.js';
@@ -25,7 +25,7 @@ export interface DrainOptions {
 }
 
 /** What a run is compared with. */
-export type Reference = 'consume' | 'copy' | 'baseline';
+export type Reference = 'consume' | 'copy' | 'bound' | 'baseline';
 
 /** CPU seconds for a million events, by process. */
 export interface CpuPerMillion {
@@ -42,6 +42,8 @@ export interface DrainSample {
   readonly publishRate: number;
   readonly consumeRate?: number;
   readonly copyRate?: number;
+  /** Reading, parsing and appending, with nothing between. */
+  readonly boundRate?: number;
   readonly baselineRate?: number;
   readonly baselineConcurrency?: number;
   readonly cpuSecondsPerMillion: CpuPerMillion;
@@ -97,12 +99,14 @@ async function drainBacklog(
   const perMillion = (ms: number): number => (ms * 1000) / figures.messages;
   const storage = await storageOf(config);
   const copied = references.includes('copy') ? { copyRate: await copyCeiling(config) } : {};
+  const boundRate = references.includes('bound') ? await readAndAppendRate(config, figures.messages) : undefined;
   return {
     messages: figures.messages,
     drainRate: (figures.messages * 1000) / figures.elapsedMs,
     ...consumed,
     ...baseline,
     ...copied,
+    ...(boundRate === undefined ? {} : { boundRate }),
     cpuSecondsPerMillion: {
       node: perMillion(figures.cpuMs),
       postgres: perMillion(after.postgres - before.postgres),

@@ -41,11 +41,12 @@ function drainTable(cells: readonly DrainCell[]): string {
       'publish/s',
       'consume/s',
       'COPY rows/s',
+      'read + COPY/s',
       'per event/s',
       '× per event',
       'of COPY',
     ],
-    ['left', ...Array.from({ length: 8 }, () => 'right' as const)],
+    ['left', ...Array.from({ length: 9 }, () => 'right' as const)],
   );
   for (const { workload, duplicates, samples } of cells) {
     table.push([
@@ -55,6 +56,7 @@ function drainTable(cells: readonly DrainCell[]): string {
       spreadText(samples.map(({ publishRate }) => publishRate)),
       spreadText(known(samples, 'consumeRate')),
       spreadText(known(samples, 'copyRate')),
+      spreadText(known(samples, 'boundRate')),
       spreadText(known(samples, 'baselineRate')),
       ratioText(ratios(samples, 'baselineRate'), (ratio) => `${ratio.toFixed(1)} ×`),
       ratioText(ratios(samples, 'copyRate'), (ratio) => `${(ratio * 100).toFixed(0)} %`),
@@ -117,7 +119,10 @@ export function ratios(samples: readonly DrainSample[], reference: 'baselineRate
   });
 }
 
-function known(samples: readonly DrainSample[], name: 'consumeRate' | 'copyRate' | 'baselineRate'): number[] {
+function known(
+  samples: readonly DrainSample[],
+  name: 'consumeRate' | 'copyRate' | 'boundRate' | 'baselineRate',
+): number[] {
   return samples.flatMap((sample) => sample[name] ?? []);
 }
 

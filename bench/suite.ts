@@ -82,10 +82,10 @@ async function drainAll(options: SuiteOptions): Promise<DrainCell[]> {
   });
 }
 
-/** The baseline is measured where nothing is repeated: a repeated event costs it a fraction, and us even less. */
+/** The baseline and the bound are measured where nothing is repeated: a repeated event costs both a fraction. */
 function referencesOf({ references }: SuiteOptions, duplicates: number): Reference[] {
   if (!references) return [];
-  return duplicates === 0 ? ['consume', 'copy', 'baseline'] : ['consume', 'copy'];
+  return duplicates === 0 ? ['consume', 'copy', 'bound', 'baseline'] : ['consume', 'copy'];
 }
 
 async function lagAll(options: SuiteOptions): Promise<(LagSample & { workload: string })[]> {

@@ -104,9 +104,7 @@ function wholeTokensNano(quantity: number, pricePer1k: string | undefined): bigi
 
 /** What a completed request costs: its tokens and every further meter it reports. */
 export function completedCost(event: UsageCompleted, pricing: EventPricing): Cost {
-  return event.usage.meters === undefined
-    ? tokenCost(event.usage, pricing)
-    : costOf(completedUsage(event, pricing));
+  return event.usage.meters === undefined ? tokenCost(event.usage, pricing) : costOf(completedUsage(event, pricing));
 }
 
 /** The cost where every price is a whole number of nano-units per unit, so that nothing is rounded: nearly all of them. */

@@ -10,6 +10,8 @@ export const BUCKET_COUNT = 256;
 
 const FNV_OFFSET_BASIS = 0x811c9dc5;
 const FNV_PRIME = 0x01000193;
+/** The first code unit that is more than one byte in UTF-8. */
+const ASCII_END = 0x80;
 
 /** The two Redis keys of one tenant; both lie in the slot of the tenant's bucket. */
 export interface QuotaKeys {
@@ -24,8 +26,21 @@ export interface QuotaKeys {
  */
 export function bucketOf(tenantId: string): number {
   let hash = FNV_OFFSET_BASIS;
-  const bytes = Buffer.from(tenantId, 'utf8');
-  for (let index = 0; index < bytes.length; index++) hash = Math.imul(hash ^ (bytes[index] ?? 0), FNV_PRIME);
+  for (let index = 0; index < tenantId.length; index += 1) {
+    const unit = tenantId.charCodeAt(index);
+    if (unit >= ASCII_END) return bucketOfHash(hashOf(Buffer.from(tenantId, 'utf8')));
+    hash = Math.imul(hash ^ unit, FNV_PRIME);
+  }
+  return bucketOfHash(hash);
+}
+
+function hashOf(bytes: Uint8Array): number {
+  let hash = FNV_OFFSET_BASIS;
+  for (const byte of bytes) hash = Math.imul(hash ^ byte, FNV_PRIME);
+  return hash;
+}
+
+function bucketOfHash(hash: number): number {
   return ((hash ^ (hash >>> 16)) >>> 0) % BUCKET_COUNT;
 }
 

@@ -3,7 +3,13 @@ import { createHash } from 'node:crypto';
 import { expect } from 'chai';
 import { bookOpening } from '../../../src/ledger/charge.js';
 import { canonicalEntry, entryHash } from '../../../src/ledger/canonical-entry.js';
-import { balanceEffect, canonicalMeters, type EntryStatus, type EntryUsage, type LedgerEntry } from '../../../src/ledger/entry.js';
+import {
+  balanceEffect,
+  canonicalMeters,
+  type EntryStatus,
+  type EntryUsage,
+  type LedgerEntry,
+} from '../../../src/ledger/entry.js';
 import { parseAmount } from '../../../src/ledger/money.js';
 import { account, charge, ORIGIN } from './usage-samples.js';
 

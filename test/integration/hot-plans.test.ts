@@ -1,6 +1,7 @@
 /** The plans of the statements that look keys up for a chunk, where the statistics speak for another plan. */
 import { expect } from 'chai';
 import type pg from 'pg';
+import { CLOSE_HOLDS } from '../../src/ledger/postgres/append-writes.js';
 import { inLedgerTransaction, queryInIndexOrder } from '../../src/ledger/postgres/database-transaction.js';
 import { READ_TRACES } from '../../src/ledger/postgres/postgres-ledger-store.js';
 import { createTestDatabase, openApplicationPool, openOwnerPool, type TestDatabase } from '../support/test-database.js';
@@ -9,6 +10,7 @@ interface PlanNode {
   readonly 'Node Type': string;
   readonly 'Index Name'?: string;
   readonly 'Index Cond'?: string;
+  readonly 'Join Filter'?: string;
   readonly Plans?: readonly PlanNode[];
 }
 
@@ -58,5 +60,20 @@ describe('the plans of the hot path', function () {
     const byIndex = nodes.filter((node) => node['Index Name'] !== undefined);
     expect(byIndex.map((node) => node['Index Name'])).to.deep.equal(['ledger_entries_tenant_id_trace_id_status_key']);
     expect(byIndex[0]?.['Index Cond']).to.match(/tenant_id = .*trace_id = ANY/);
+  });
+
+  it('holds are closed by their key though none was open when the table was vacuumed', async () => {
+    await owner.query(
+      `INSERT INTO open_holds SELECT 'tenant', 'trace-' || n, 1, NULL, now() FROM generate_series(1, 1000) AS n`,
+    );
+    await owner.query('DELETE FROM open_holds');
+    await owner.query('VACUUM (ANALYZE) open_holds');
+    const nodes = await inLedgerTransaction(pool, async (client) =>
+      nodesOfResult(await client.query<PlanRow>(explained(CLOSE_HOLDS))),
+    );
+    const byIndex = nodes.filter((node) => node['Index Name'] !== undefined);
+    expect(byIndex.map((node) => node['Index Name'])).to.deep.equal(['open_holds_pkey']);
+    expect(byIndex[0]?.['Index Cond']).to.match(/tenant_id = .*trace_id = ANY/);
+    expect(nodes.filter((node) => node['Join Filter'] !== undefined)).to.deep.equal([]);
   });
 });

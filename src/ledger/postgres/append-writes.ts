@@ -12,7 +12,7 @@ import { faultPoint } from '../../runtime/fault-points.js';
 import type { Account } from '../account.js';
 import type { BatchAppend, LedgerAppend, OpenHold, StampedEntries, TraceKey } from '../ledger-store.js';
 import { formatAmount } from '../money.js';
-import { type ColumnOf, columnArrays, TRACE_KEY_COLUMNS } from './array-literal.js';
+import { type ColumnOf, columnArrays, TRACE_IDS, tracesByTenant } from './array-literal.js';
 import { insertCommands } from './command-rows.js';
 import { rowPieces } from './entry-rows.js';
 import { ENTRY_COLUMNS } from './rows.js';
@@ -90,14 +90,17 @@ async function openHolds(client: pg.ClientBase, { holdsOpened }: LedgerAppend): 
   });
 }
 
+/** The rows are found first, tenant by tenant, and deleted by their place: no plan can go through all holds instead. */
+export const CLOSE_HOLDS = `
+  DELETE FROM open_holds WHERE ctid = ANY (ARRAY (
+    SELECT found.ctid FROM unnest($1::text[], $2::text[]) AS closed(tenant_id, traces)
+    CROSS JOIN LATERAL (
+      SELECT ctid FROM open_holds WHERE tenant_id = closed.tenant_id COLLATE "C" AND trace_id = ANY (${TRACE_IDS})
+      OFFSET 0) AS found))`;
+
 async function closeHolds(client: pg.ClientBase, closed: readonly TraceKey[]): Promise<void> {
   if (closed.length === 0) return;
-  await client.query({
-    name: 'close-holds',
-    text: `DELETE FROM open_holds h USING unnest($1::text[], $2::text[]) AS closed(tenant_id, trace_id)
-     WHERE h.tenant_id = closed.tenant_id COLLATE "C" AND h.trace_id = closed.trace_id COLLATE "C"`,
-    values: columnArrays(closed, TRACE_KEY_COLUMNS),
-  });
+  await client.query({ name: 'close-holds', text: CLOSE_HOLDS, values: [...tracesByTenant(closed).values] });
 }
 
 const BATCH_COLUMNS: readonly ColumnOf<BatchAppend>[] = [

@@ -1,6 +1,6 @@
 /**
  * Owns: running work in one database transaction: its connection, its beginning, and its end in every case.
- * Does not own: any statement of the work.
+ * Does not own: any statement of the work, but how it is planned.
  * Invariants: committed or rolled back, never left open; a connection that broke is not used again.
  */
 import type pg from 'pg';
@@ -29,6 +29,21 @@ export function inLedgerTransaction<T>(
   keeps: (result: T) => boolean = () => true,
 ): Promise<T> {
   return runTransaction(pool, work, { begin: BEGIN_WITH_KEPT_PLANS, keeps });
+}
+
+/**
+ * Runs a statement of an open transaction that reads in the order of one index, by that index. To sort instead what another
+ * index finds is forbidden while it is planned, which a named statement may be at any time. For the rest of the transaction it
+ * is allowed again: what is ordered for its result alone would else be read by whatever index has that order.
+ */
+export async function queryInIndexOrder<R extends pg.QueryResultRow>(
+  client: pg.ClientBase,
+  statement: pg.QueryConfig,
+): Promise<pg.QueryResult<R>> {
+  await client.query('SET LOCAL enable_sort = off');
+  const result = await client.query<R>(statement);
+  await client.query('SET LOCAL enable_sort = on');
+  return result;
 }
 
 async function runTransaction<T>(

@@ -27,9 +27,16 @@ import { traceKey } from '../ledger-store.js';
 import { type AmountNano, formatAmount } from '../money.js';
 import type { PricedVersion, PriceSpan } from '../price-book.js';
 import type { TraceState } from '../trace.js';
-import { arrayLiteral, type ColumnOf, columnArrays, TRACE_KEY_COLUMNS } from './array-literal.js';
+import {
+  arrayLiteral,
+  type ColumnOf,
+  columnArrays,
+  TRACE_IDS,
+  TRACE_KEY_COLUMNS,
+  tracesByTenant,
+} from './array-literal.js';
 import { copyEntries, writeAppend } from './append-writes.js';
-import { inLedgerTransaction } from './database-transaction.js';
+import { inLedgerTransaction, queryInIndexOrder } from './database-transaction.js';
 import { selectCommand, selectEntry, selectRefunded, selectTraceEntries } from './command-rows.js';
 import { selectParked } from './parked-usage.js';
 import { readPricedVersions } from './price-books.js';
@@ -67,10 +74,13 @@ const LOCK_OPEN_ACCOUNTS = `
     AND (SELECT count(*) FROM accounts o WHERE o.tenant_id = ANY($1)) = cardinality($1::text[])
   ORDER BY a.tenant_id FOR UPDATE OF a`;
 
-const READ_TRACES = `
+/** In the order of the index on (tenant, trace, status), so that it is the one that is used: see `queryInIndexOrder`. */
+export const READ_TRACES = `
   SELECT wanted.place::int AS place, ${TRACE_SELECT}
-  FROM unnest($1::text[], $2::text[]) WITH ORDINALITY AS wanted(tenant_id, trace_id, place)
-  JOIN ledger_entries e ON e.tenant_id = wanted.tenant_id COLLATE "C" AND e.trace_id = wanted.trace_id COLLATE "C"
+  FROM unnest($1::text[], $2::text[]) WITH ORDINALITY AS wanted(tenant_id, traces, place)
+  CROSS JOIN LATERAL (
+    SELECT * FROM ledger_entries WHERE tenant_id = wanted.tenant_id COLLATE "C" AND trace_id = ANY (${TRACE_IDS})
+    ORDER BY tenant_id, trace_id) AS e
   ${TRACE_CONTENT_JOIN}`;
 
 /** The ledger on a pool of PostgreSQL connections. */
@@ -154,9 +164,10 @@ export class PostgresLedgerTransaction implements LedgerTransaction {
   }
 
   async readTraces(traces: readonly TraceKey[]): Promise<Map<string, TraceState>> {
-    const values = columnArrays(traces, TRACE_KEY_COLUMNS);
-    const { rows } = await this.#client.query<TraceRow>({ name: 'read-traces', text: READ_TRACES, values });
-    return statesOf(traces, rows);
+    const { tenantIds, values } = tracesByTenant(traces);
+    const statement = { name: 'read-traces', text: READ_TRACES, values: [...values] };
+    const { rows } = await queryInIndexOrder<TraceRow>(this.#client, statement);
+    return statesOf(tenantIds, rows);
   }
 
   async readUnpriced(traces: readonly TraceKey[]): Promise<ReadonlySet<string>> {
@@ -213,16 +224,17 @@ export class PostgresLedgerTransaction implements LedgerTransaction {
 }
 
 /** The state of each trace, from its last row by seq. */
-function statesOf(traces: readonly TraceKey[], rows: readonly TraceRow[]): Map<string, TraceState> {
-  const last = new Map<TraceKey, TraceRow>();
+function statesOf(tenantIds: readonly string[], rows: readonly TraceRow[]): Map<string, TraceState> {
+  const last = new Map<string, TraceRow>();
   for (const row of rows) {
-    const trace = traces[row.place - 1];
-    invariant(trace !== undefined, 'a trace that was not asked for', { place: row.place });
-    const known = last.get(trace);
-    if (known === undefined || safeInteger(row.seq) > safeInteger(known.seq)) last.set(trace, row);
+    const tenantId = tenantIds[row.place - 1];
+    invariant(tenantId !== undefined, 'a tenant that was not asked for', { place: row.place });
+    const key = traceKey({ tenantId, traceId: row.trace_id });
+    const known = last.get(key);
+    if (known === undefined || safeInteger(row.seq) > safeInteger(known.seq)) last.set(key, row);
   }
   const states = new Map<string, TraceState>();
-  for (const [trace, row] of last) states.set(traceKey(trace), traceStateOf(row));
+  for (const [key, row] of last) states.set(key, traceStateOf(row));
   return states;
 }
 

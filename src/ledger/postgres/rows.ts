@@ -81,8 +81,9 @@ export interface UsageColumns {
 
 /** A row of `ledger_entries` as far as it tells the state of a trace, selected with TRACE_SELECT. */
 export interface TraceRow extends UsageColumns {
-  /** Of the trace among those asked for, from 1: shorter to send and to read than its name. */
+  /** Of the tenant among those asked for, from 1: shorter to send and to read than its name. */
   readonly place: number;
+  readonly trace_id: string;
   readonly seq: string;
   readonly status: EntryStatus;
   /** What it holds; zero unless it is pending. */
@@ -100,7 +101,7 @@ const TRACE_CONTENT = [
 
 /** The select list that, after `place`, makes a TraceRow of `ledger_entries e` and TRACE_CONTENT_JOIN. */
 export const TRACE_SELECT =
-  'e.seq, e.status, e.held_after - e.held_before AS held, e.counted_on::text AS counted_on, ' +
+  'e.trace_id, e.seq, e.status, e.held_after - e.held_before AS held, e.counted_on::text AS counted_on, ' +
   TRACE_CONTENT.map((column) => `c.${column}`).join(', ');
 
 /** What was charged is compared with what comes again; of a hold nothing else is sent: most traces are found pending. */

@@ -1,14 +1,18 @@
 /**
- * Owns: the gate between bytes and events. In this order: is there a value, is it small enough, is it UTF-8, is it
- * JSON, is it an object, is its schema version known, does it follow the published schema; then it is mapped.
- * Does not own: what happens to a refused message (a dead letter with the reason and the original bytes).
- * Invariants: never throws, whatever the bytes; a message is parsed only when its size is allowed; class-validator
- * runs only on what the compiled schema refused (about 1 microsecond against 20), to say why.
+ * Owns: the gate between bytes and events. In this order: is there a value, is it small enough, is it a plain message,
+ * which the scanner decodes at once; else is it UTF-8, is it JSON, is it an object, is its schema version known, does
+ * it follow the published schema; then it is mapped.
+ * Does not own: what a plain message is (event-scanner.ts), nor what happens to a refused one (a dead letter with the
+ * reason and the original bytes).
+ * Invariants: never throws, whatever the bytes; a message is read only when its size is allowed; the scanner changes no
+ * verdict and no event, only what they cost; class-validator runs only on what the compiled schema refused (about
+ * 1 microsecond against 20), to say why.
  */
 import { isAscii, isUtf8 } from 'node:buffer';
 import type { UsageCompleted, UsagePending } from '../ledger/events.js';
 import { contractProblems, joinProblems } from './dto-report.js';
 import type { UsageKind } from './dto-kinds.js';
+import { scanCompleted, scanPending } from './event-scanner.js';
 import { describeFound, isWireObject, printable, shorten } from './found-value.js';
 import type { WireObject } from './found-value.js';
 import { schemaChecks } from './schema-check.js';
@@ -48,12 +52,7 @@ function reject(reason: RejectReason, detail: string): Rejection {
 }
 
 /** Parses the bytes of a message as JSON, or says why they are none. */
-function parse(bytes: Buffer | null, limits: GateLimits): { ok: true; event: unknown } | Rejection {
-  if (bytes === null || bytes.length === 0) return reject('EMPTY_MESSAGE', 'the message has no value; allowed: a JSON object');
-  if (bytes.length > limits.eventBytesMax) {
-    const sizes = `the message has ${bytes.length} bytes; allowed: at most ${limits.eventBytesMax}`;
-    return reject('MESSAGE_TOO_LARGE', sizes);
-  }
+function parse(bytes: Buffer): { ok: true; event: unknown } | Rejection {
   const ascii = isAscii(bytes);
   if (!ascii && !isUtf8(bytes)) return reject('INVALID_UTF8', 'the message is not UTF-8; allowed: a JSON object in UTF-8');
   try {
@@ -80,12 +79,8 @@ function explain(kind: UsageKind, wire: WireObject): Rejection {
   return reject('INVALID_EVENT', `${error?.instancePath ?? ''}: ${error?.message ?? 'breaks the published schema'}`);
 }
 
-function decode<K extends UsageKind, E>(
-  kind: K,
-  message: { readonly bytes: Buffer | null; readonly limits: GateLimits },
-  toEvent: (wire: WireForms[K]) => E,
-): GateResult<E> {
-  const parsed = parse(message.bytes, message.limits);
+function bySchema<K extends UsageKind, E>(kind: K, bytes: Buffer, toEvent: (wire: WireForms[K]) => E): GateResult<E> {
+  const parsed = parse(bytes);
   if (!parsed.ok) return parsed;
   const wire = parsed.event;
   if (schemaChecks[kind](wire)) return { ok: true, event: toEvent(wire) };
@@ -93,14 +88,41 @@ function decode<K extends UsageKind, E>(
   return reject('INVALID_EVENT', `the message is ${describeFound(wire)}; allowed: a JSON object`);
 }
 
+/** Decodes a pending message by the published schema alone: what decodePending does with messages that are not plain. */
+export function decodePendingBySchema(bytes: Buffer): GateResult<UsagePending> {
+  return bySchema('pending', bytes, toPending);
+}
+
+/** Decodes a completed message by the published schema alone: what decodeCompleted does with those that are not plain. */
+export function decodeCompletedBySchema(bytes: Buffer): GateResult<UsageCompleted> {
+  return bySchema('completed', bytes, toCompleted);
+}
+
+interface Decoding<E> {
+  readonly scan: (bytes: Buffer) => E | undefined;
+  readonly bySchema: (bytes: Buffer) => GateResult<E>;
+}
+
+const PENDING: Decoding<UsagePending> = { scan: scanPending, bySchema: decodePendingBySchema };
+const COMPLETED: Decoding<UsageCompleted> = { scan: scanCompleted, bySchema: decodeCompletedBySchema };
+
+function decode<E>(bytes: Buffer | null, { eventBytesMax }: GateLimits, decoding: Decoding<E>): GateResult<E> {
+  if (bytes === null || bytes.length === 0) return reject('EMPTY_MESSAGE', 'the message has no value; allowed: a JSON object');
+  if (bytes.length > eventBytesMax) {
+    return reject('MESSAGE_TOO_LARGE', `the message has ${bytes.length} bytes; allowed: at most ${eventBytesMax}`);
+  }
+  const event = decoding.scan(bytes);
+  return event === undefined ? decoding.bySchema(bytes) : { ok: true, event };
+}
+
 /** Decodes a message of the pending topic; never throws. */
 export function decodePending(bytes: Buffer | null, limits: GateLimits): GateResult<UsagePending> {
-  return decode('pending', { bytes, limits }, toPending);
+  return decode(bytes, limits, PENDING);
 }
 
 /** Decodes a message of the completed topic; never throws. */
 export function decodeCompleted(bytes: Buffer | null, limits: GateLimits): GateResult<UsageCompleted> {
-  return decode('completed', { bytes, limits }, toCompleted);
+  return decode(bytes, limits, COMPLETED);
 }
 
 /** Checks an event in its wire form before it is published, with the rules that the consumer applies; never throws. */

@@ -16,6 +16,7 @@ export const INSTANT_ALLOWED =
 
 const NORMAL_LENGTH = '2026-03-31T09:30:00.250Z'.length;
 const FEBRUARY = 2;
+const FEBRUARY_DAYS_LEAP = 29;
 const DAYS_IN_MONTH = [0, 31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31];
 
 /** Tells whether a value has the shape of a time on the wire; its day may still not exist. */
@@ -27,19 +28,21 @@ function isLeapYear(year: number): boolean {
   return year % 4 === 0 && (year % 100 !== 0 || year % 400 === 0);
 }
 
+/** How many days a month of a year has, from 1 for January; 0 for a month that does not exist. */
+export function daysInMonth(year: number, month: number): number {
+  return month === FEBRUARY && isLeapYear(year) ? FEBRUARY_DAYS_LEAP : (DAYS_IN_MONTH[month] ?? 0);
+}
+
 /**
  * Tells whether the month of a text in the shape of INSTANT_PATTERN has its day; false for 30 February.
  * Only the first ten characters are read; a text of another shape gives either answer, without failing.
  */
 export function hasRealCalendarDay(text: string): boolean {
-  const month = Number(text.slice(5, 7));
-  const day = Number(text.slice(8, 10));
-  const days = DAYS_IN_MONTH[month] ?? 0;
-  return day <= days || (month === FEBRUARY && day === 29 && isLeapYear(Number(text.slice(0, 4))));
+  return Number(text.slice(8, 10)) <= daysInMonth(Number(text.slice(0, 4)), Number(text.slice(5, 7)));
 }
 
 /** Writes a valid time in UTC with milliseconds; finer decimals are cut off, never rounded into the next second. */
 export function normalizeInstant(text: string): string {
-  const isNormal = text.length === NORMAL_LENGTH && text[19] === '.' && text.endsWith('Z');
+  const isNormal = text.length === NORMAL_LENGTH && text[19] === '.' && text[NORMAL_LENGTH - 1] === 'Z';
   return isNormal ? text : new Date(text).toISOString();
 }

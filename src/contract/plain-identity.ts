@@ -2,8 +2,8 @@
  * Owns: reading what both usage events share out of a plain message.
  * Does not own: the fields of one kind alone, and the events that are made of all this (event-scanner.ts).
  * Invariants: one draft serves every message, since one is scanned at a time; which of its fields belong to the present
- * message is what the cursor has seen. Texts that do not recur are kept as places, and made of one native call in the
- * end: the draft holds nothing of a message that may be collected young.
+ * message is what the cursor has seen. Texts that do not recur are noted by their places, and cut out of one text in the
+ * end, which costs one native call instead of three; that text is the part of the message that has all three.
  */
 import type { EventPricing } from '../ledger/events.js';
 import { IDENTIFIER_FORM } from './byte-classes.js';
@@ -117,7 +117,7 @@ function readProducer(cursor: ByteCursor, draft: IdentityDraft): void {
   if ((cursor.seen & PRODUCER_REQUIRED) !== PRODUCER_REQUIRED) cursor.refuse();
 }
 
-/** The part of the message that the own texts of the event are cut out of: three times the price of one native call is more. */
+/** The part of the message that the own texts of the event are cut out of. */
 export function ownTextOf(cursor: ByteCursor, draft: IdentityDraft): string {
   const end = Math.max(draft.eventIdEnd, draft.traceIdEnd, draft.occurredAtEnd);
   return cursor.textBetween(ownTextStart(draft), end);

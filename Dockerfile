@@ -20,5 +20,5 @@ COPY contract ./contract
 COPY examples ./examples
 RUN chmod +x dist/src/cli/main.js && ln -s /app/dist/src/cli/main.js /usr/local/bin/tollbook
 USER node
-ENTRYPOINT ["node", "--max-semi-space-size=16", "--max-old-space-size=1900", "--enable-source-maps", "dist/src/cli/main.js"]
+ENTRYPOINT ["node", "--max-semi-space-size=8", "--max-old-space-size=1900", "--enable-source-maps", "dist/src/cli/main.js"]
 CMD ["--help"]

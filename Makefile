@@ -6,7 +6,7 @@
 NODE_MODULES := node_modules/.installed
 BUILD := dist/.built
 SOURCES := $(shell find src migrations test bench -type f 2>/dev/null)
-CLI := node --max-semi-space-size=16 --max-old-space-size=1900 --enable-source-maps dist/src/cli/main.js
+CLI := node --max-semi-space-size=8 --max-old-space-size=1900 --enable-source-maps dist/src/cli/main.js
 
 help: ## show these verbs
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-8s %s\n", $$1, $$2 }'

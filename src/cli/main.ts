@@ -1,4 +1,4 @@
-#!/usr/bin/env -S node --max-semi-space-size=16 --max-old-space-size=1900
+#!/usr/bin/env -S node --max-semi-space-size=8 --max-old-space-size=1900
 /**
  * Owns: the entry point of the command line: the program, and how an error becomes a message and an exit code.
  * Invariants: the only place that calls process.exit; results go to stdout, everything else to stderr;

@@ -53,8 +53,8 @@ const FETCHED_PARTITIONS_MAX = 32;
 const FETCH_BYTES_PER_PARTITION = 2 * 1024 * 1024;
 /**
  * A fetch brings the messages of so many partitions more than are charged at once: the next begins only when all of it is
- * charged, and at its end cores would be idle. One more than three is 9 % faster than none; three more are no faster than one,
- * and 20 MB more: what waits is decoded, in memory.
+ * charged, and at its end cores would be idle. Three more than three were 9 % faster than none; one more is as fast, and 20 MB
+ * less: what waits is decoded, in memory.
  */
 const FETCHED_PARTITIONS_MORE = 1;
 const CHUNK_BYTES_MAX = 8 * 1024 * 1024;

@@ -1,7 +1,14 @@
 /** Owns: that a cost is exact: it equals a fraction of bigints, rounded once, half-up. */
 import { expect } from 'chai';
 import fc from 'fast-check';
-import { canonicalPrice, costOf, type MeteredUsage, samePrice } from '../../src/ledger/pricing.js';
+import {
+  canonicalPrice,
+  costOf,
+  estimatedUsage,
+  type MeteredUsage,
+  samePrice,
+  tokenCost,
+} from '../../src/ledger/pricing.js';
 import { propertySeed } from '../model/property-seed.js';
 
 const RUNS = 3_000;
@@ -60,6 +67,26 @@ describe('the cost of any usage', () => {
       if (cost.kind === 'priced') expect(same).to.deep.equal(cost);
     });
     fc.assert(property, { seed: propertySeed(), numRuns: RUNS });
+  });
+});
+
+describe('the cost of tokens alone', () => {
+  it('is that of their metered usage, whatever their prices, and with one or both missing', () => {
+    const price = fc.oneof(prices, wholePrices, fc.constantFrom('0', '0.000', undefined));
+    const seen = { priced: 0, unpriced: 0, outOfRange: 0 };
+    const property = fc.property(quantities, quantities, price, price, (input, output, inputPrice, outputPrice) => {
+      const tokens = { inputTokens: input, outputTokens: output };
+      const pricing = {
+        currency: 'USD',
+        ...(inputPrice === undefined ? {} : { inputPer1k: inputPrice }),
+        ...(outputPrice === undefined ? {} : { outputPer1k: outputPrice }),
+      };
+      const cost = tokenCost(tokens, pricing);
+      seen[cost.kind] += 1;
+      expect(cost).to.deep.equal(costOf(estimatedUsage(tokens, pricing)));
+    });
+    fc.assert(property, { seed: propertySeed(), numRuns: RUNS });
+    expect(Math.min(...Object.values(seen)), JSON.stringify(seen)).to.be.above(0);
   });
 });
 

@@ -1,6 +1,6 @@
 /**
  * Owns: what the same run is compared with: reading and parsing the same messages, the fastest way this PostgreSQL accepts
- * the very same rows into the very same table and indexes, with nothing else, and both at once: no ledger can be faster.
+ * the very same rows into the very same table and indexes, with nothing else, and both at once: what a ledger is built between.
  */
 import { createInterface } from 'node:readline';
 import { Readable } from 'node:stream';

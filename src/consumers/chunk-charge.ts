@@ -8,7 +8,7 @@ import { appendTogether, type BatchContent, placesOf } from '../ledger/append-se
 import type { SealedBatch } from '../ledger/batch.js';
 import type { LedgerEntry } from '../ledger/entry.js';
 import type { LedgerAdvance, TraceStep } from '../ledger/ledger-reader.js';
-import { type Cursor, type LedgerTransaction, type Standing, type TraceKey } from '../ledger/ledger-store.js';
+import type { Cursor, LedgerTransaction, Standing, TraceKey } from '../ledger/ledger-store.js';
 import { spanOf } from '../ledger/price-book.js';
 import type { EstimateLimits } from '../ledger/pricing.js';
 import { dayOf } from '../ledger/trace.js';

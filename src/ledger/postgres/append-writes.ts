@@ -90,7 +90,10 @@ async function openHolds(client: pg.ClientBase, { holdsOpened }: LedgerAppend): 
   });
 }
 
-/** The rows are found first, tenant by tenant, and deleted by their place: no plan can go through all holds instead. */
+/**
+ * The rows are found first, tenant by tenant, and deleted by their place: no plan can go through all holds instead. A hold is
+ * never updated, and closed only under the lock of its account, so that in between nobody else can come to its place.
+ */
 export const CLOSE_HOLDS = `
   DELETE FROM open_holds WHERE ctid = ANY (ARRAY (
     SELECT found.ctid FROM unnest($1::text[], $2::text[]) AS closed(tenant_id, traces)

@@ -19,7 +19,7 @@ const DISPOSITIONS: Readonly<Record<Disposition, string>> = {
   retry: 'the same work is tried again, from fresh state',
   deadLetter: 'the message is kept as a dead letter and the consumer goes on',
   abandon: 'this piece of work is given up; the process goes on',
-  halt: 'the process stops, because going on could make things worse',
+  halt: 'a command or a start fails; while charging, the partition stops, and is tried again every 10 seconds',
 };
 
 const REASONS: Readonly<Record<DeadLetterReason, string>> = {

@@ -246,6 +246,8 @@ async function startConsumer(
     cursors: parts.reader,
     chunkMessagesMax: config.chunkMessagesMax,
     partitionsConcurrent: config.partitionsConcurrent,
+    retryPauseMaxMs: config.retryPauseMaxMs,
+    alarmAfterMs: config.alarmAfterMs,
     clock: systemClock,
     logger,
     ...(options.onFetch === undefined ? {} : { onFetch: options.onFetch }),

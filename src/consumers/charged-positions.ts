@@ -5,7 +5,7 @@
  * Invariants: no false alarm: a position is remembered after its commit and taken before the cursor is read, and a
  * cursor never goes back but by a restore.
  */
-import type { StreamSource } from '../ledger/batch.js';
+import { sourceName, type StreamSource } from '../ledger/batch.js';
 import type { Cursor } from '../ledger/ledger-store.js';
 
 /** Reads all cursors without locking them. */
@@ -24,17 +24,17 @@ export class ChargedPositions {
 
   /** Remembers that everything of a source before `nextOffset` is charged and committed. */
   note(source: StreamSource, nextOffset: bigint): void {
-    this.#charged.set(keyOf(source), { source, nextOffset });
+    this.#charged.set(sourceName(source), { source, nextOffset });
   }
 
   /** Whether something of a source is charged, as far as this process knows. */
   has(source: StreamSource): boolean {
-    return this.#charged.has(keyOf(source));
+    return this.#charged.has(sourceName(source));
   }
 
   /** Forgets a source that is read anew from its cursor. */
   forget(source: StreamSource): void {
-    this.#charged.delete(keyOf(source));
+    this.#charged.delete(sourceName(source));
   }
 
   /** Forgets all, as on a new assignment. */
@@ -46,13 +46,11 @@ export class ChargedPositions {
   async takeRestored(reader: CursorsReader): Promise<StreamSource[]> {
     const before = [...this.#charged];
     if (before.length === 0) return [];
-    const cursors = new Map((await reader.readCursors()).map(({ source, nextOffset }) => [keyOf(source), nextOffset]));
+    const cursors = new Map(
+      (await reader.readCursors()).map(({ source, nextOffset }) => [sourceName(source), nextOffset]),
+    );
     const restored = before.filter(([key, { nextOffset }]) => (cursors.get(key) ?? 0n) < nextOffset);
     for (const [key] of restored) this.#charged.delete(key);
     return restored.map(([, { source }]) => source);
   }
-}
-
-function keyOf({ topic, partition }: StreamSource): string {
-  return `${topic}/${partition}`;
 }

@@ -12,6 +12,11 @@ export interface StreamSource {
   readonly partition: number;
 }
 
+/** The name of a source, in keys of maps and for people: `topic/partition`. */
+export function sourceName({ topic, partition }: StreamSource): string {
+  return `${topic}/${partition}`;
+}
+
 /** What became of the messages of a batch: their sum, but for `openings`, is the number of messages. */
 export interface BatchCounts {
   /** Messages that became a usage entry, or commands that became an entry. */

@@ -70,6 +70,18 @@ export class Config {
   @Max(64)
   partitionsConcurrent!: number;
 
+  /** Longest pause before a partition that could not be charged is tried again. */
+  @IsInt()
+  @Min(100)
+  @Max(MINUTE_MS)
+  retryPauseMaxMs!: number;
+
+  /** How long a partition may stand before the log says ERROR, and how often it says so again. */
+  @IsInt()
+  @Min(100)
+  @Max(60 * MINUTE_MS)
+  alarmAfterMs!: number;
+
   /** Longest wait of a chunk for Redis, before PostgreSQL decides. */
   @IsInt()
   @Min(5)
@@ -195,6 +207,8 @@ export const SETTINGS: Readonly<Record<keyof Config, Setting>> = {
   redisCallSpan: { env: 'TOLLBOOK_REDIS_CALL_SPAN', fallback: 'node', kind: 'text' },
   chunkMessagesMax: { env: 'TOLLBOOK_CHUNK_MESSAGES_MAX', fallback: '4000', kind: 'integer' },
   partitionsConcurrent: { env: 'TOLLBOOK_PARTITIONS_CONCURRENT', fallback: '3', kind: 'integer' },
+  retryPauseMaxMs: { env: 'TOLLBOOK_RETRY_PAUSE_MAX_MS', fallback: '10000', kind: 'integer' },
+  alarmAfterMs: { env: 'TOLLBOOK_ALARM_AFTER_MS', fallback: String(MINUTE_MS), kind: 'integer' },
   redisDeadlineMs: { env: 'TOLLBOOK_REDIS_DEADLINE_MS', fallback: '250', kind: 'integer' },
   eventBytesMax: { env: 'TOLLBOOK_EVENT_BYTES_MAX', fallback: String(256 * 1024), kind: 'integer' },
   eventAgeMaxMs: { env: 'TOLLBOOK_EVENT_AGE_MAX_MS', fallback: String(45 * 24 * 60 * MINUTE_MS), kind: 'integer' },

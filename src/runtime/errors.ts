@@ -5,7 +5,7 @@
  * never decided in a catch; `context` never holds a secret.
  */
 
-/** What a caller does with an error: try again, park the message, give up this piece of work, or stop the process. */
+/** What a caller does with an error: try again, park the message, give up this piece of work, or stop until somebody acted. */
 export type Disposition = 'retry' | 'deadLetter' | 'abandon' | 'halt';
 
 interface ErrorCodeRow {

@@ -19,7 +19,6 @@ import { TollbookError } from '../../src/runtime/errors.js';
 import { createLogger } from '../../src/runtime/logger.js';
 import { moveCommittedOffsets } from '../support/committed-offsets.js';
 import { LedgerWorld } from '../support/ledger-world.js';
-import { joinAndLeave } from '../support/passing-member.js';
 import { createTestDatabase, openApplicationPool } from '../support/test-database.js';
 import { completions, send } from '../support/usage-messages.js';
 import { waitUntil } from '../support/wait-until.js';
@@ -32,7 +31,19 @@ interface ConsumerParts {
   /** Tells the ends of the logs. */
   readonly admin?: Admin;
   readonly groupId?: string;
+  readonly retryPauseMaxMs?: number;
+  readonly alarmAfterMs?: number;
 }
+
+/** A line of the log that tells of a partition. */
+interface PartitionLine {
+  readonly level: number;
+  readonly msg: string;
+  readonly remedy?: string;
+  readonly stoodS?: number;
+}
+
+const ERROR_LEVEL = 50;
 
 const RESUME_AFTER_MS = 500;
 
@@ -40,7 +51,7 @@ describe('a consumer that looks for its positions', function () {
   this.timeout(30_000);
   let world: LedgerWorld;
   const failures: TollbookError[] = [];
-  const warnings: string[] = [];
+  const lines: string[] = [];
 
   async function startConsumer(parts: ConsumerParts): Promise<UsageConsumer> {
     const { config, kafka } = world;
@@ -66,8 +77,10 @@ describe('a consumer that looks for its positions', function () {
       cursors: new PostgresLedgerReader(world.pool),
       chunkMessagesMax: config.chunkMessagesMax,
       partitionsConcurrent: config.partitionsConcurrent,
+      retryPauseMaxMs: parts.retryPauseMaxMs ?? config.retryPauseMaxMs,
+      alarmAfterMs: parts.alarmAfterMs ?? config.alarmAfterMs,
       clock: systemClock,
-      logger: createLogger({ level: 'warn' }, { write: (line) => warnings.push(line) }),
+      logger: createLogger({ level: 'info' }, { write: (line) => lines.push(line) }),
       onFatal: (error) => failures.push(error),
     });
     await consumer.start();
@@ -78,7 +91,10 @@ describe('a consumer that looks for its positions', function () {
     world = await LedgerWorld.create({ partitions: 1 });
   });
 
-  beforeEach(() => void failures.splice(0));
+  beforeEach(() => {
+    failures.splice(0);
+    lines.splice(0);
+  });
 
   after(() => world.close());
 
@@ -152,7 +168,7 @@ describe('a consumer that looks for its positions', function () {
     await waitUntil('the event is charged', async () => (await world.lag()) === 0n);
     await consumer.stop();
     expect(failures).to.deep.equal([]);
-    expect(warnings.join()).to.include('KAFKA_UNAVAILABLE').and.to.include('the broker restarts');
+    expect(lines.join()).to.include('KAFKA_UNAVAILABLE').and.to.include('the broker restarts');
   });
 
   it('does not wait for another message where the first look-up fails and Kafka has the end as the position of the group', async () => {
@@ -165,19 +181,44 @@ describe('a consumer that looks for its positions', function () {
     expect(failures).to.deep.equal([]);
   });
 
-  it('reads a stopped partition again once it is mended and assigned anew', async () => {
+  it('reads a stopped partition again by itself once it is mended, and tells how long it stood', async () => {
     await send(world.kafka, world.config.topicCompleted, completions('mended', 3, { partition: 0 }));
-    const groupId = uniqueTopic('positions');
+    const stopped = new TollbookError('STREAM_GAP', 'messages were removed');
     let isMended = false;
-    const readCursor: CursorReader['readCursor'] = (source) => {
-      if (isMended) return world.reader.readCursor(source);
-      return Promise.reject(new TollbookError('STREAM_GAP', 'messages were removed'));
-    };
-    const consumer = await startConsumer({ cursors: { readCursor }, groupId });
-    await waitUntil('it is stopped', () => warnings.join().includes('an operator must act'));
+    const readCursor: CursorReader['readCursor'] = (source) =>
+      isMended ? world.reader.readCursor(source) : Promise.reject(stopped);
+    const consumer = await startConsumer({ cursors: { readCursor }, retryPauseMaxMs: 150, alarmAfterMs: 400 });
+    await waitUntil('it is alarmed', () => logged('partition is still stopped').length > 1);
+    expect(logged('an operator must act')).to.have.length(1);
+    const [found] = consumer.stopped();
+    expect(found).to.deep.include({ source: { topic: world.config.topicCompleted, partition: 0 }, code: 'STREAM_GAP' });
+    expect(found!.attempts).to.be.above(2);
+    expect(found!.lastTriedAtMs).to.be.above(found!.sinceMs);
+    const [alarm] = logged('partition is still stopped');
+    expect(alarm).to.include({ level: ERROR_LEVEL, code: 'STREAM_GAP', partition: 0 });
+    expect(alarm!.remedy).to.include('tollbook cursors accept-gap');
     isMended = true;
-    await joinAndLeave(world, groupId);
     await waitUntil('the events are charged', async () => (await world.lag()) === 0n);
+    await waitUntil('it continues', () => consumer.stopped().length === 0);
+    const [continued] = logged('partition continues');
+    expect(continued!.stoodS).to.be.above(0.4);
+    await consumer.stop();
+    expect(failures).to.deep.equal([]);
+  });
+
+  it('stops the partition alone, and not the process, where charging throws what nobody foresaw', async () => {
+    await send(world.kafka, world.config.topicCompleted, completions('unforeseen', 3, { partition: 0 }));
+    const sound = new PostgresLedgerStore(world.pool);
+    let isMended = false;
+    const transact: LedgerStore['transact'] = (work) =>
+      isMended ? sound.transact(work) : Promise.reject(new TypeError('a bug of ours'));
+    const consumer = await startConsumer({ store: { transact }, retryPauseMaxMs: 150 });
+    const attempts = (): number => consumer.stopped()[0]?.attempts ?? 0;
+    await waitUntil('it was tried again', () => attempts() > 2);
+    expect(consumer.stopped()[0]).to.include({ code: 'INVARIANT_BROKEN' });
+    isMended = true;
+    await waitUntil('the events are charged', async () => (await world.lag()) === 0n);
+    await waitUntil('it continues', () => attempts() === 0);
     await consumer.stop();
     expect(failures).to.deep.equal([]);
   });
@@ -211,6 +252,11 @@ describe('a consumer that looks for its positions', function () {
       await restored.pool.end();
       await database.drop();
     });
+  }
+
+  /** The lines that hold a sentence. */
+  function logged(sentence: string): PartitionLine[] {
+    return lines.map((line) => JSON.parse(line) as PartitionLine).filter(({ msg }) => msg.includes(sentence));
   }
 
   interface LedgerParts {

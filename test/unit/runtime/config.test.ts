@@ -56,7 +56,13 @@ describe('the settings', () => {
     expect(config).to.include({
       ...{ databaseOwnerUrl: COMPLETE.DATABASE_URL, databaseRole: 'tollbook_app', redisPrefix: 'tollbook' },
       ...{ topicPending: 'usage.pending', topicCompleted: 'usage.completed', consumerGroup: 'tollbook-ledger' },
-      ...{ chunkMessagesMax: 4000, partitionsConcurrent: 3, redisDeadlineMs: 250, eventBytesMax: 262_144 },
+      ...{
+        chunkMessagesMax: 4000,
+        partitionsConcurrent: 3,
+        redisDeadlineMs: 250,
+        retryPauseMaxMs: 10_000,
+        eventBytesMax: 262_144,
+      },
       ...{ eventAgeMaxMs: 3_888_000_000, holdTtlMs: 900_000, inflightTtlMs: 900_000, logLevel: 'info' },
       ...{ defaultCurrency: 'USD', defaultCreditLimit: '0', defaultHoldPolicy: 'estimate' },
     });

@@ -6,3 +6,8 @@ export type { CompletedInput, PendingInput, UsageInput } from './usage-input.js'
 export type { PublishAck, PublisherStats, UsagePublisher } from './usage-publisher.js';
 export { TollbookError, isTollbookError } from '../runtime/errors.js';
 export type { ErrorCode } from '../runtime/errors.js';
+export { METERS } from '../ledger/meters.js';
+export type { MeterName } from '../ledger/meters.js';
+export { usageFrom, usageFromStream } from './usage/usage-from.js';
+export { PRICE_CLASSES } from './usage/usage-reading.js';
+export type { DeclaredTotals, ExclusiveUsage, UsageOptions, UsageReader, UsageReading } from './usage/usage-reading.js';

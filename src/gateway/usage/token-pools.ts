@@ -1,0 +1,62 @@
+/**
+ * Owns: splitting one side of a provider's usage (its input, or its output) into exclusive meters.
+ * Does not own: which parts a provider reports (the provider files).
+ * Invariants: the meters of a side add up to its total exactly, whatever the parts say: no token is counted twice and none
+ * is dropped. Parts that exceed their total are cut at it, in their order, and named as a problem.
+ */
+import type { ExclusiveUsage, UsageOptions } from './usage-reading.js';
+import { isApart } from './usage-reading.js';
+
+/** A part of a total, and the meter that counts it. */
+export interface TokenPart {
+  readonly meter: string;
+  readonly tokens: number | undefined;
+  /** Part of the total only where it is priced apart (default: always). */
+  readonly unlessFolded?: boolean;
+}
+
+/** One side of the usage: what no meter counts, and the meters. */
+export interface TokenSide {
+  readonly rest: number;
+  readonly meters: readonly (readonly [string, number])[];
+  readonly problems: readonly string[];
+}
+
+/** Splits a total that includes its parts; what is left over is `rest`. */
+export function splitTotal(total: number, parts: readonly TokenPart[], options: UsageOptions): TokenSide {
+  let rest = total;
+  const meters: [string, number][] = [];
+  const problems: string[] = [];
+  for (const { meter, tokens = 0, unlessFolded = false } of parts) {
+    if (tokens === 0 || (unlessFolded && !isApart(meter, options))) continue;
+    const counted = Math.min(tokens, rest);
+    if (counted < tokens)
+      problems.push(`${meter}: ${tokens} of ${total} tokens exceed what is left of the total (${rest})`);
+    if (counted > 0) meters.push([meter, counted]);
+    rest -= counted;
+  }
+  return { rest, meters, problems };
+}
+
+/** Puts both sides and the counts that are no tokens together. */
+export function usageOf(
+  input: TokenSide,
+  output: TokenSide,
+  others: readonly (readonly [string, number | undefined])[] = [],
+): ExclusiveUsage {
+  const meters = new Map<string, number>();
+  for (const [meter, quantity = 0] of [...input.meters, ...output.meters, ...others]) {
+    if (quantity > 0) meters.set(meter, (meters.get(meter) ?? 0) + quantity);
+  }
+  return {
+    inputTokens: input.rest,
+    outputTokens: output.rest,
+    ...(meters.size === 0 ? {} : { meters: Object.fromEntries(meters) }),
+  };
+}
+
+/** Adds counts; undefined when none of them is known. */
+export function sumOf(counts: readonly (number | undefined)[]): number | undefined {
+  const known = counts.filter((count) => count !== undefined);
+  return known.length === 0 ? undefined : known.reduce((sum, count) => sum + count, 0);
+}

@@ -7,6 +7,7 @@ import fc from 'fast-check';
 import { METERS } from '../../src/ledger/meters.js';
 import { usageFrom } from '../../src/gateway/usage/usage-from.js';
 import type { UsageReading } from '../../src/gateway/usage/usage-reading.js';
+import { propertySeed } from '../model/property-seed.js';
 
 const counts = fc.nat({ max: 1_000_000 });
 const parts = fc.tuple(counts, counts, counts, counts, counts, counts);
@@ -165,6 +166,11 @@ const anyUsage = fc.record(
 );
 
 describe('readers of provider usage', () => {
+  let seed: number;
+  before(() => {
+    seed = propertySeed();
+  });
+
   for (const [name, shape] of Object.entries(SHAPES)) {
     it(`count every token of ${name} once and drop none, whatever is priced apart`, () => {
       fc.assert(
@@ -174,6 +180,7 @@ describe('readers of provider usage', () => {
           expect(reading.declared).to.deep.equal({ inputTokens: input, outputTokens: output });
           expect(reading.complete).to.equal(true);
         }),
+        { seed },
       );
     });
   }
@@ -189,6 +196,7 @@ describe('readers of provider usage', () => {
           if (reading.problems.length > 0) expect(reading.complete).to.equal(false);
         }
       }),
+      { seed },
     );
   });
 });

@@ -5,6 +5,7 @@
 import eslint from '@eslint/js';
 import { defineConfig } from 'eslint/config';
 import tseslint from 'typescript-eslint';
+import { ownNames } from './lint/own-names.js';
 
 /**
  * The layering rule of ARCHITECTURE.md: dependencies point inward. For each folder of src, the folders it never imports.
@@ -38,8 +39,8 @@ const FORBIDDEN_FOLDERS = {
 /** The one thing runtime takes from outside: where a local stack listens, when the environment does not say. */
 const RUNTIME_MAY_IMPORT = String.raw`stack/discover\.js$|\.\./migrations/`;
 
-/** Everything the pure core may name: itself (not its PostgreSQL adapter), the errors, decimal.js, node:crypto. */
-const CORE_MAY_IMPORT = String.raw`\./(?!postgres/)|\.\./runtime/errors\.js$|decimal\.js$|node:crypto$`;
+/** Everything the pure core may name: itself (not its PostgreSQL adapter), the errors, maps by name, decimal.js, node:crypto. */
+const CORE_MAY_IMPORT = String.raw`\./(?!postgres/)|\.\./runtime/(errors|name-map)\.js$|decimal\.js$|node:crypto$`;
 
 const BARE_ERROR = {
   selector:
@@ -95,6 +96,11 @@ export default defineConfig(
     files: ['src/**/*.ts', 'migrations/**/*.ts', 'bench/**/*.ts'],
     rules: { 'no-restricted-syntax': ['error', BARE_ERROR, PROCESS_EXIT] },
   },
+  {
+    files: ['src/**/*.ts'],
+    plugins: { tollbook: { rules: { 'own-names': ownNames } } },
+    rules: { 'tollbook/own-names': 'error' },
+  },
   // The one place of src that ends the process.
   { files: ['src/cli/main.ts'], rules: { 'no-restricted-syntax': ['error', BARE_ERROR] } },
   {
@@ -107,11 +113,13 @@ export default defineConfig(
   },
   restrictImports(['src/ledger/*.ts'], {
     regex: `^(?!${CORE_MAY_IMPORT})`,
-    message: 'The pure core imports itself, src/runtime/errors.ts, decimal.js and node:crypto, and nothing else.',
+    message:
+      'The pure core imports itself, src/runtime/{errors,name-map}.ts, decimal.js and node:crypto, and nothing else.',
   }),
   restrictImports(['src/ledger/commands/*.ts'], {
-    regex: String.raw`^(?!\./|\.\./(?!postgres/|\.\./)|\.\./\.\./runtime/errors\.js$|decimal\.js$|node:crypto$)`,
-    message: 'The commands are part of the pure core: they import it, src/runtime/errors.ts, and nothing else.',
+    regex: String.raw`^(?!\./|\.\./(?!postgres/|\.\./)|\.\./\.\./runtime/(errors|name-map)\.js$|decimal\.js$|node:crypto$)`,
+    message:
+      'The commands are part of the pure core: they import it, src/runtime/{errors,name-map}.ts, and nothing else.',
   }),
   restrictImports(['src/runtime/*.ts'], {
     regex: String.raw`^\.\./(?!${RUNTIME_MAY_IMPORT})`,

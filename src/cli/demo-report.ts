@@ -2,6 +2,7 @@
  * Owns: the figures of a demo: read from the ledger, held against the simulator's expectation, and shown.
  * Does not own: running it (demo-command.ts), nor the proofs (src/reconciliation).
  */
+import { ownValue } from '../runtime/name-map.js';
 import { plainTable } from './plain-table.js';
 import type pg from 'pg';
 import { displayAmount, parseAmount } from '../ledger/money.js';
@@ -143,7 +144,7 @@ export function summarise(run: {
 }
 
 function differences(tenant: DemoTenant, { tenants }: SimulationExpectation): string[] {
-  const expected = tenants[tenant.tenantId];
+  const expected = ownValue(tenants, tenant.tenantId);
   const charged = expected?.charged ?? '0.000000000';
   const held = expected?.held ?? '0.000000000';
   if (tenant.charged === charged && tenant.held === held) return [];
@@ -152,7 +153,7 @@ function differences(tenant: DemoTenant, { tenants }: SimulationExpectation): st
 
 function sameCounts(found: Readonly<Record<string, number>>, expected: Readonly<Record<string, number>>): boolean {
   const reasons = new Set([...Object.keys(found), ...Object.keys(expected)]);
-  return [...reasons].every((reason) => (found[reason] ?? 0) === (expected[reason] ?? 0));
+  return [...reasons].every((reason) => (ownValue(found, reason) ?? 0) === (ownValue(expected, reason) ?? 0));
 }
 
 /** The demo as tables for a person, with what to try next. */

@@ -3,6 +3,7 @@ import type { ProofScope } from '../ledger/postgres/proof-scope.js';
 import type { AnchorFigures } from '../reconciliation/anchor-proof.js';
 import { sourceName } from '../reconciliation/verify-chain.js';
 import type { VerifyReport } from '../reconciliation/verify-ledger.js';
+import { ownValue } from '../runtime/name-map.js';
 
 /** A verification that is over. */
 export interface VerifyRun {
@@ -84,7 +85,7 @@ function scopeName(scope: ProofScope): string {
 const PLURALS: Readonly<Record<string, string>> = { entry: 'entries', batch: 'batches' };
 
 function counted(count: number, noun: string): string {
-  return `${count} ${count === 1 ? noun : (PLURALS[noun] ?? `${noun}s`)}`;
+  return `${count} ${count === 1 ? noun : (ownValue(PLURALS, noun) ?? `${noun}s`)}`;
 }
 
 function rateOf(entries: number, elapsedMs: number): number {

@@ -7,6 +7,7 @@ import { decodeCompleted, decodePending, type GateResult } from '../contract/eve
 import type { DeadLetter, DeadLetterReason } from '../ledger/dead-letter.js';
 import type { EventPricing, UsageEvent } from '../ledger/events.js';
 import { traceKey } from '../ledger/ledger-store.js';
+import { nameMap } from '../runtime/name-map.js';
 
 /** One Kafka message as fetched. */
 export interface ChunkMessage {
@@ -139,7 +140,7 @@ export function deadLetter(
     kafkaOffset: message.kafkaOffset,
     key: message.key,
     value: message.value,
-    headers: Object.fromEntries(headers),
+    headers: nameMap(headers),
     reason: why.reason,
     detail: why.detail,
     tenantId: why.event?.tenantId ?? null,

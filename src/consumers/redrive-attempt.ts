@@ -20,6 +20,7 @@ import type { DeadLetterStore, DeadLetterTransaction } from '../ledger/dead-lett
 import type { EntryStatus } from '../ledger/entry.js';
 import type { Cursor } from '../ledger/ledger-store.js';
 import { invariant, TollbookError } from '../runtime/errors.js';
+import { nameMap } from '../runtime/name-map.js';
 import { type ChargedItems, chargeItems, type ChargePorts } from './chunk-charge.js';
 import type { PlannedItem } from './chunk-plan.js';
 import { type ChunkMessage, intake, type IntakeItem, type IntakeLimits, type UsageKind } from './intake.js';
@@ -143,7 +144,7 @@ function messageOf({ key, value, headers }: StoredLetter, kafkaOffset: bigint): 
     name,
     values.map((each) => Buffer.from(each, 'base64')),
   ]);
-  return { kafkaOffset, key, value, headers: Object.fromEntries(bytes) };
+  return { kafkaOffset, key, value, headers: nameMap(bytes) };
 }
 
 function deadAgain({ content }: ChargedItems, decoded: readonly DecodedLetter[], cursor: Cursor): LetterRedrive[] {

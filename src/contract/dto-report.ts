@@ -7,6 +7,7 @@
  */
 import { ValidationTypes, getMetadataStorage, validateSync } from 'class-validator';
 import type { ValidationError } from 'class-validator';
+import { ownValue } from '../runtime/name-map.js';
 import { DTO_OF_KIND } from './dto-kinds.js';
 import type { DtoClass, UsageKind } from './dto-kinds.js';
 import { describeFound, isWireObject, shorten } from './found-value.js';
@@ -39,13 +40,13 @@ function declaredClass(dto: DtoClass, property: string): DtoClass {
 /** Copies the declared fields into an instance that class-validator can check; the others become problems. */
 function toDto(dto: DtoClass, wire: WireObject, path: string, problems: string[]): object {
   const fields = fieldsOf(dto);
-  const instance = new dto() as Record<string, unknown>;
+  const instance = new dto();
   const unknown: string[] = [];
   for (const key of Object.keys(wire)) {
-    const value = wire[key];
+    const value = ownValue(wire, key);
     const section = fields.get(key);
     if (!fields.has(key)) unknown.push(key);
-    else instance[key] = section && isWireObject(value) ? toDto(section, value, `${path}${key}.`, problems) : value;
+    else Reflect.set(instance, key, section && isWireObject(value) ? toDto(section, value, `${path}${key}.`, problems) : value);
   }
   if (unknown.length > 0) problems.push(unknownFields(unknown, { wire, path, fields }));
   return instance;
@@ -53,7 +54,7 @@ function toDto(dto: DtoClass, wire: WireObject, path: string, problems: string[]
 
 function unknownFields(keys: string[], at: { wire: WireObject; path: string; fields: Fields }): string {
   const named = keys.slice(0, UNKNOWN_FIELDS_MAX).map((key) => {
-    return `${at.path}${describeFound(key).slice(1, -1)} (found ${describeFound(at.wire[key])})`;
+    return `${at.path}${describeFound(key).slice(1, -1)} (found ${describeFound(ownValue(at.wire, key))})`;
   });
   if (keys.length > named.length) named.push(`${keys.length - named.length} more`);
   return `${named.join(', ')}: not a field of the contract, allowed: ${[...at.fields.keys()].join(', ')}`;

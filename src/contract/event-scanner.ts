@@ -9,6 +9,7 @@
  * quantity counts, as JSON.parse has it.
  */
 import type { UsageCompleted, UsageOutcome, UsagePending } from '../ledger/events.js';
+import { type NameMap, nameMap } from '../runtime/name-map.js';
 import { ByteCursor } from './byte-cursor.js';
 import { METERS_MAX, QUANTITY_MAX } from './meter-map.js';
 import { COMPLETED_KEYS, ESTIMATE_KEYS, FIELD, PENDING_KEYS, USAGE_KEYS, bitsOf } from './plain-fields.js';
@@ -88,7 +89,7 @@ function readEstimate(): UsagePending['estimate'] {
 
 function readUsage(): UsageCompleted['usage'] {
   let [inputTokens, outputTokens] = [0, 0];
-  let meters: Record<string, number> | undefined;
+  let meters: NameMap<number> | undefined;
   for (let field = cursor.enter(USAGE_KEYS); field >= 0; field = cursor.next(USAGE_KEYS)) {
     if (field === FIELD.inputTokens) inputTokens = readInteger(cursor, QUANTITY_MAX);
     else if (field === FIELD.outputTokens) outputTokens = readInteger(cursor, QUANTITY_MAX);
@@ -98,8 +99,8 @@ function readUsage(): UsageCompleted['usage'] {
   return meters === undefined ? { inputTokens, outputTokens } : { inputTokens, outputTokens, meters };
 }
 
-function readMeterQuantities(): Record<string, number> {
-  const meters = Object.create(null) as Record<string, number>;
+function readMeterQuantities(): NameMap<number> {
+  const meters = nameMap<number>();
   let count = 0;
   for (let hasMeter = cursor.opens(); hasMeter; hasMeter = cursor.goesOn()) {
     const name = readText(cursor, METER_NAMES);

@@ -5,6 +5,7 @@
  * bare `$ref` into `definitions`, since draft-07 ignores whatever stands beside a reference.
  */
 import { targetConstructorToSchema } from 'class-validator-jsonschema';
+import { ownValue } from '../runtime/name-map.js';
 import { DTO_OF_KIND } from './dto-kinds.js';
 import type { DtoClass, UsageKind } from './dto-kinds.js';
 import { EXAMPLES } from './examples.js';
@@ -46,7 +47,7 @@ export function eventSchema(kind: UsageKind): EventSchema {
     $schema: 'http://json-schema.org/draft-07/schema#',
     $id: `tollbook:usage-${kind}`,
     ...rest,
-    properties: Object.fromEntries(identityFirst(Object.keys(properties)).map((name) => [name, properties[name] ?? {}])),
+    properties: Object.fromEntries(identityFirst(Object.keys(properties)).map((name) => [name, ownValue(properties, name) ?? {}])),
     required: identityFirst(required),
     definitions: Object.fromEntries(SECTIONS[kind].map((section) => [section.name, schemaOf(section)])),
     ...{ examples: EXAMPLES[kind] },

@@ -3,6 +3,7 @@
  * Does not own: which field is such a map (pricing-dto.ts, usage-completed-dto.ts).
  * Invariants: only own keys count, so a key such as `__proto__` is a bad meter name and nothing else.
  */
+import { ownValue } from '../runtime/name-map.js';
 import { describeFound, isWireObject } from './found-value.js';
 
 /** The largest quantity of any meter in one event: 1e12 units. */
@@ -38,6 +39,6 @@ export function meterMapProblem(value: unknown, rule: MeterMapRule): string | un
   if (badName !== undefined) {
     return `meter names of a-z 0-9 _ starting with a letter, at most 63 characters (found ${describeFound(badName)})`;
   }
-  const badMeter = names.find((name) => !FITS[rule.holds](value[name]));
-  return badMeter === undefined ? undefined : `${shape} (${badMeter} is ${describeFound(value[badMeter])})`;
+  const badMeter = names.find((name) => !FITS[rule.holds](ownValue(value, name)));
+  return badMeter === undefined ? undefined : `${shape} (${badMeter} is ${describeFound(ownValue(value, badMeter))})`;
 }

@@ -6,6 +6,7 @@
  * comparison finds the end of a known one, and nothing in it is looked at.
  */
 import type { EventPricing } from '../ledger/events.js';
+import { nameMap } from '../runtime/name-map.js';
 import type { ByteCursor } from './byte-cursor.js';
 import { hashTo } from './known-bytes.js';
 import { METERS_MAX } from './meter-map.js';
@@ -69,7 +70,7 @@ function inOrder({ currency, inputPer1k, outputPer1k, meters, priceVersion }: Ev
 }
 
 function readMeterPrices(cursor: ByteCursor): Readonly<Record<string, string>> {
-  const meters = Object.create(null) as Record<string, string>;
+  const meters = nameMap<string>();
   let count = 0;
   for (let hasMeter = cursor.opens(); hasMeter; hasMeter = cursor.goesOn()) {
     const name = readText(cursor, METER_NAMES);

@@ -5,6 +5,7 @@
  * a meter named `constructor` finds nothing but itself; a quantity of -0 becomes 0.
  */
 import type { EventPricing, UsageCompleted, UsagePending } from '../ledger/events.js';
+import { nameMap } from '../runtime/name-map.js';
 import { normalizeInstant } from './instant.js';
 import type { UsageCompletedDto } from './usage-completed-dto.js';
 import type { PricingDto, UsageIdentityDto } from './usage-identity-dto.js';
@@ -15,15 +16,11 @@ type Draft<T> = { -readonly [Field in keyof T]: T[Field] };
 
 type OptionalIdentity = 'tenantId' | 'apiKeyId' | 'presetItemId' | 'pricing' | 'producer';
 
-function withoutPrototype<T>(map: Readonly<Record<string, T>>): Record<string, T> {
-  return Object.assign(Object.create(null) as Record<string, T>, map);
-}
-
 function pricingOf(wire: PricingDto): EventPricing {
   const pricing: Draft<EventPricing> = { currency: wire.currency };
   if (wire.input_per_1k !== undefined) pricing.inputPer1k = wire.input_per_1k;
   if (wire.output_per_1k !== undefined) pricing.outputPer1k = wire.output_per_1k;
-  if (wire.meters !== undefined) pricing.meters = withoutPrototype(wire.meters);
+  if (wire.meters !== undefined) pricing.meters = nameMap(Object.entries(wire.meters));
   if (wire.price_version !== undefined) pricing.priceVersion = wire.price_version;
   return pricing;
 }
@@ -65,7 +62,7 @@ export function toPending(wire: UsagePendingDto): UsagePending {
 function usageOf({ usage }: UsageCompletedDto): UsageCompleted['usage'] {
   const tokens = { inputTokens: usage.input_tokens + 0, outputTokens: usage.output_tokens + 0 };
   if (usage.meters === undefined) return tokens;
-  const meters = withoutPrototype(usage.meters);
+  const meters = nameMap(Object.entries(usage.meters));
   for (const name of Object.keys(meters)) meters[name] = (meters[name] ?? 0) + 0;
   return { ...tokens, meters };
 }

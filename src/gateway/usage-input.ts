@@ -8,6 +8,7 @@ import type { UsageKind } from '../contract/dto-kinds.js';
 import { describeFound, isWireObject } from '../contract/found-value.js';
 import type { WireObject } from '../contract/found-value.js';
 import type { EventPricing, UsageCompleted, UsageOutcome } from '../ledger/events.js';
+import { nameMap, ownValue } from '../runtime/name-map.js';
 
 /** What both events tell about a request. */
 export interface UsageInput {
@@ -105,11 +106,11 @@ function mapFields(
   fields: FieldNames,
   at: { path: string; problems: string[] },
 ): Record<string, unknown> {
-  const wire: Record<string, unknown> = {};
+  const wire = nameMap<unknown>();
   for (const key of Object.keys(input)) {
-    const value = input[key];
+    const value = ownValue(input, key);
     if (value === undefined) continue;
-    const field = Object.hasOwn(fields, key) ? fields[key] : undefined;
+    const field = ownValue(fields, key);
     if (field === undefined) at.problems.push(unknownField(`${at.path}${key}`, value, fields));
     else if (typeof field === 'string') wire[field] = value;
     else if (!isWireObject(value)) wire[field.name] = value;

@@ -5,6 +5,7 @@
  * does not have the shape of its field is undefined, never guessed.
  */
 import { TollbookError } from '../runtime/errors.js';
+import { ownValue } from '../runtime/name-map.js';
 import { canonicalEntry, ENTRY_DOMAIN } from './canonical-entry.js';
 import type { EntryMeters, EntryStatus, EntryType, EntryUsage, LedgerEntry } from './entry.js';
 import type { UsageOutcome } from './events.js';
@@ -24,7 +25,7 @@ export const DETAIL_AT = 28;
 export function unescapedField(field: string): string | null {
   if (field === ABSENT) return null;
   if (!field.includes('\\')) return field;
-  return field.replace(/\\(.)/gs, (_, character: string) => UNESCAPED[character] ?? character);
+  return field.replace(/\\(.)/gs, (_, character: string) => ownValue(UNESCAPED, character) ?? character);
 }
 
 /** Reads the canonical form of an entry; undefined when the text is none. */

@@ -2,6 +2,7 @@
  * Owns: the ledger entry: what it says, and the JSON forms of the parts of it that are objects.
  * Does not own: which entries are written (trace.ts), its canonical form and its hash (canonical-entry.ts).
  */
+import { ownValue } from '../runtime/name-map.js';
 import type { UsageOutcome } from './events.js';
 import type { AmountNano } from './money.js';
 
@@ -92,8 +93,8 @@ export const NO_USAGE: EntryUsage = {
 export function canonicalMeters(meters: EntryMeters | null): string | null {
   if (meters === null) return null;
   const parts = ascendingNames(meters).map((name) => {
-    const quantity = String(meters[name]?.quantity);
-    return `${JSON.stringify(name)}:{"quantity":${quantity},"price":${JSON.stringify(meters[name]?.price)}}`;
+    const meter = ownValue(meters, name);
+    return `${JSON.stringify(name)}:{"quantity":${String(meter?.quantity)},"price":${JSON.stringify(meter?.price)}}`;
   });
   return `{${parts.join(',')}}`;
 }
@@ -101,7 +102,9 @@ export function canonicalMeters(meters: EntryMeters | null): string | null {
 /** A detail as a JSON object, names in ascending code-unit order: `{"name":"value",…}`; null without any. */
 export function canonicalDetail(detail: Readonly<Record<string, string>> | null): string | null {
   if (detail === null) return null;
-  const parts = ascendingNames(detail).map((name) => `${JSON.stringify(name)}:${JSON.stringify(detail[name])}`);
+  const parts = ascendingNames(detail).map(
+    (name) => `${JSON.stringify(name)}:${JSON.stringify(ownValue(detail, name))}`,
+  );
   return `{${parts.join(',')}}`;
 }
 

@@ -6,6 +6,7 @@
  * Source: PostgreSQL manual, COPY, "Text Format".
  * Why bytes: a text of 35 parts is joined, encoded for the hash and encoded again for the socket, and left 2.2 kB of garbage an entry.
  */
+import { ownValue } from '../runtime/name-map.js';
 
 const [TAB, BACKSLASH, ZERO, LETTER_N] = [0x09, 0x5c, 0x30, 0x4e];
 /** The first code unit that is more than one byte in UTF-8. */
@@ -107,7 +108,7 @@ export class FieldWriter {
 
   /** What may need escapes, or more than one byte a character. */
   #anyText(text: string): void {
-    const escaped = text.replace(/[\\\t\n\r]/g, (character) => ESCAPES[character] ?? character);
+    const escaped = text.replace(/[\\\t\n\r]/g, (character) => ownValue(ESCAPES, character) ?? character);
     this.#reserve(escaped.length * UTF8_BYTES_MAX);
     this.#end += this.#bytes.write(escaped, this.#end, 'utf8');
   }

@@ -6,6 +6,7 @@
  * an event, finds the same one; a price that a book does not have is absent, never zero.
  */
 import { TollbookError } from '../runtime/errors.js';
+import { nameMap } from '../runtime/name-map.js';
 import type { EventPricing, UsageEvent } from './events.js';
 import type { ChargeContent } from './trace-content.js';
 
@@ -110,7 +111,7 @@ export function pinnedPricing({ usage, currency }: ChargeContent): EventPricing 
     ...(inputPrice === null ? {} : { inputPer1k: inputPrice }),
     ...(outputPrice === null ? {} : { outputPer1k: outputPrice }),
     ...(priceVersion === null ? {} : { priceVersion }),
-    meters: Object.fromEntries(prices),
+    meters: nameMap(prices),
     currency,
   };
 }

@@ -6,6 +6,7 @@
  * a meter used without a price, or with a price of zero, is unpriced and never booked as zero.
  */
 import { Decimal } from 'decimal.js';
+import { ownValue } from '../runtime/name-map.js';
 import type { EventPricing, UsageCompleted, UsagePending } from './events.js';
 import { type AmountNano, isAmountInRange } from './money.js';
 
@@ -130,7 +131,7 @@ function roundedNanoOf(usage: readonly MeteredUsage[]): bigint {
 
 /** The price of a further meter; only the map's own fields count, whatever object it was read into. */
 export function meterPrice({ meters }: EventPricing, meter: string): string | undefined {
-  return meters !== undefined && Object.hasOwn(meters, meter) ? meters[meter] : undefined;
+  return meters === undefined ? undefined : ownValue(meters, meter);
 }
 
 /** How many output tokens a hold is taken for: where the event names none, and at most (null: whatever it names). */

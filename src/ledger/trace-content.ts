@@ -3,6 +3,7 @@
  * Does not own: what the event wants (trace.ts).
  * Invariants: pure; identity and time do not count in a comparison, money and what it is for do.
  */
+import { nameMap, ownValue } from '../runtime/name-map.js';
 import type { EntryMeters, EntryUsage } from './entry.js';
 import type { EventPricing, UsageCompleted, UsageEvent } from './events.js';
 import type { AmountNano } from './money.js';
@@ -51,7 +52,7 @@ function metersOf(event: UsageCompleted, pricing: EventPricing): EntryMeters | n
     if (quantity === 0) continue;
     meters.push([meter, { quantity, price: canonicalPrice(meterPrice(pricing, meter) ?? '0') }]);
   }
-  return meters.length === 0 ? null : Object.fromEntries(meters);
+  return meters.length === 0 ? null : nameMap(meters);
 }
 
 /** Names, in wire terms, the fields in which a second completion differs from the charge; identity and time do not count. */
@@ -86,7 +87,9 @@ function sameMeters(
   same: (one: Meter | undefined, other: Meter | undefined) => boolean,
 ): boolean {
   const [ones, others] = [first ?? {}, second ?? {}];
-  return [...new Set([...Object.keys(ones), ...Object.keys(others)])].every((name) => same(ones[name], others[name]));
+  return [...new Set([...Object.keys(ones), ...Object.keys(others)])].every((name) =>
+    same(ownValue(ones, name), ownValue(others, name)),
+  );
 }
 
 function sameQuantity(one: Meter | undefined, other: Meter | undefined): boolean {

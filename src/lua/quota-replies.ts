@@ -5,6 +5,7 @@
  */
 import type { QuotaRefusal } from '../ledger/quota-rule.js';
 import { TollbookError } from '../runtime/errors.js';
+import { ownValue } from '../runtime/name-map.js';
 
 /** What became of one item: granted now, granted before, refused by the rule, or not storable in 63 bits. */
 export type ItemReply =
@@ -58,7 +59,7 @@ function refused(refusal: QuotaRefusal): ItemReply {
 
 /** Reads one item's code (`g`, `a`, `o`, `b:REQUIRED:AVAILABLE`, `d:LIMIT:USED`, `m:LIMIT:USED`). Throws REDIS_FAILED. */
 export function readItemReply(code: string): ItemReply {
-  const row = ITEM_CODES[code.slice(0, 1)];
+  const row = ownValue(ITEM_CODES, code.slice(0, 1));
   const match = row?.shape.exec(code);
   if (row === undefined || match === null || match === undefined) throw undocumented('item', code);
   return row.read(match[1] ?? '', match[2] ?? '');

@@ -17,6 +17,7 @@ import {
 import { samePrice } from '../ledger/pricing.js';
 import { isTollbookError, TollbookError } from '../runtime/errors.js';
 import { faultPoint } from '../runtime/fault-points.js';
+import { ownValue } from '../runtime/name-map.js';
 import type { PriceMap } from './price-map-reader.js';
 
 /** An import: which map into which book, in force from when (ISO 8601 UTC; default: now). */
@@ -120,6 +121,6 @@ function isSame(before: ModelPrices, after: ModelPrices): boolean {
   return (
     samePrice(before.inputPer1k ?? null, after.inputPer1k ?? null) &&
     samePrice(before.outputPer1k ?? null, after.outputPer1k ?? null) &&
-    meters.every((meter) => samePrice(before.meters[meter] ?? null, after.meters[meter] ?? null))
+    meters.every((meter) => samePrice(ownValue(before.meters, meter) ?? null, ownValue(after.meters, meter) ?? null))
   );
 }

@@ -13,6 +13,7 @@ import { LABEL_PATTERN } from '../contract/field-rules.js';
 import { PRICE_PATTERN } from '../contract/meter-map.js';
 import type { ModelPrices } from '../ledger/price-book.js';
 import { TollbookError } from '../runtime/errors.js';
+import { nameMap, ownValue } from '../runtime/name-map.js';
 
 /** Why an entry of the map is left out: it names no event's model, prices no tokens, or everything at zero. */
 export const SKIP_REASONS = ['name', 'noTokenPrice', 'allZero'] as const;
@@ -67,7 +68,7 @@ export async function readPriceMap(path: string): Promise<PriceMap> {
 export function parsePriceMap(bytes: Buffer): PriceMap {
   const entries = entriesOf(bytes.toString('utf8'));
   const skipped: Record<SkipReason, number> = { name: 0, noTokenPrice: 0, allZero: 0 };
-  const unread: Record<string, number> = {};
+  const unread = nameMap<number>();
   const own: ModelPrices[] = [];
   for (const [model, entry] of entries) {
     const prices = pricesOf(model, entry);
@@ -132,7 +133,7 @@ function pricesOf(model: string, entry: MapEntry): ModelPrices | SkipReason {
 }
 
 function priceIn(model: string, entry: MapEntry, field: string): [string, string][] {
-  const value = entry[field];
+  const value = ownValue(entry, field);
   if (value === undefined || value === null) return [];
   try {
     if (isLosslessNumber(value)) return [[field, per1kOf(value.value)]];

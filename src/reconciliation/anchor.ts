@@ -5,6 +5,7 @@
  */
 import type { StreamSource } from '../ledger/batch.js';
 import { isTollbookError, TollbookError } from '../runtime/errors.js';
+import { ownValue } from '../runtime/name-map.js';
 
 /** The head of a chain at some time. */
 export interface Anchor {
@@ -116,13 +117,13 @@ function fieldsOf(value: unknown, name: string): Fields {
 }
 
 function text(fields: Fields, name: string, pattern = /^.+$/s): string {
-  const value = fields[name];
+  const value = ownValue(fields, name);
   if (typeof value === 'string' && pattern.test(value)) return value;
   throw wrong(name, value, `text like ${pattern.source}`);
 }
 
 function count(fields: Fields, name: string): number {
-  const value = fields[name];
+  const value = ownValue(fields, name);
   if (typeof value === 'number' && Number.isSafeInteger(value) && value >= 0) return value;
   throw wrong(name, value, 'a whole number');
 }

@@ -12,6 +12,7 @@ import { entryHash } from '../ledger/canonical-entry.js';
 import type { LedgerEntry } from '../ledger/entry.js';
 import { entryOfCanonical } from '../ledger/entry-fields.js';
 import { rootOfPath } from '../ledger/merkle-path.js';
+import { ownValue } from '../runtime/name-map.js';
 import { type Anchor, anchorText, readAnchor } from './anchor.js';
 import { batchFields, documentHash, entryFields, type Receipt } from './receipt.js';
 import { readReceipt } from './receipt-shape.js';
@@ -91,7 +92,7 @@ function checkBatch({ batch: found }: Receipt, { batch }: ProvenReceipt): Misfit
 
 function differing(expected: Receipt['entry']['fields'], found: Receipt['entry']['fields']): string {
   const names = new Set([...Object.keys(expected), ...Object.keys(found)]);
-  return [...names].filter((name) => expected[name] !== found[name]).join(', ');
+  return [...names].filter((name) => ownValue(expected, name) !== ownValue(found, name)).join(', ');
 }
 
 function checkInclusion({ inclusion, entry }: Receipt, { batch }: ProvenReceipt): Misfit | undefined {

@@ -8,6 +8,7 @@ import 'reflect-metadata';
 import { IsIn, IsInt, IsOptional, Matches, Max, MaxLength, Min, MinLength, validateSync } from 'class-validator';
 import { discoverStack } from '../stack/discover.js';
 import { TollbookError } from './errors.js';
+import { ownValue } from './name-map.js';
 
 const NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$/;
 const DECIMAL = /^\d{1,9}(\.\d{1,9})?$/;
@@ -247,7 +248,7 @@ export function loadConfig(environment: Environment = process.env): Readonly<Con
   const stack = discoverStack();
   const config = new Config();
   for (const [property, setting] of Object.entries(SETTINGS) as [keyof Config, Setting][]) {
-    const found = environment[setting.env] || stack?.[setting.env as keyof typeof stack] || setting.fallback;
+    const found = ownValue(environment, setting.env) || stack?.[setting.env as keyof typeof stack] || setting.fallback;
     Object.assign(config, { [property]: parseSetting(found, setting.kind) });
   }
   const inheritsOwner = config.databaseOwnerUrl === '';

@@ -6,6 +6,7 @@
  */
 import pg from 'pg';
 import { type ErrorCode, TollbookError } from './errors.js';
+import { ownValue } from './name-map.js';
 
 /** How the connections of a pool behave. */
 export interface PostgresOptions {
@@ -85,7 +86,7 @@ export function translatePostgresError(error: unknown): TollbookError {
     error instanceof Error ? (error as Error & { code?: string }) : { code: undefined, message: String(error) };
   const isSqlState = code !== undefined && /^[0-9A-Z]{5}$/.test(code) && !BROKEN_CONNECTION.has(code);
   const ours = isSqlState
-    ? (BY_SQLSTATE[code] ?? BY_SQLSTATE[code.slice(0, 2)] ?? 'POSTGRES_FAILED')
+    ? (ownValue(BY_SQLSTATE, code) ?? ownValue(BY_SQLSTATE, code.slice(0, 2)) ?? 'POSTGRES_FAILED')
     : 'POSTGRES_UNAVAILABLE';
   return new TollbookError(ours, `PostgreSQL: ${message}`, { cause: error, context: { sqlState: code ?? 'none' } });
 }

@@ -5,6 +5,7 @@
  * one a careless or hostile producer could really send.
  */
 import type { DeadLetterReason } from '../ledger/dead-letter.js';
+import { ownValue } from '../runtime/name-map.js';
 import type { TopicRole, WireObject, WireValue } from './wire-event.js';
 
 /** One kind of malformed message: how a good event is spoiled. */
@@ -118,11 +119,11 @@ function place(event: WireObject, path: string, value: WireValue): void {
   const names = path.split('.');
   const field = names.pop() ?? path;
   const target = names.reduce(objectAt, event);
-  target[field] = value;
+  Reflect.set(target, field, value);
 }
 
 function objectAt(parent: WireObject, name: string): WireObject {
   const key = name === 'quantities' ? ('usage' in parent ? 'usage' : 'estimate') : name;
-  const found = parent[key];
+  const found = ownValue(parent, key);
   return typeof found === 'object' ? found : {};
 }

@@ -8,6 +8,7 @@ import { createHash } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { Decimal } from 'decimal.js';
 import { TollbookError } from '../runtime/errors.js';
+import { ownValue } from '../runtime/name-map.js';
 
 /** A model with what its tokens cost: plain decimal strings in US dollars per 1,000 tokens, all above zero. */
 export interface PricedModel {
@@ -108,7 +109,7 @@ function pricedModel(model: string, row: QuotedModel, path: string): PricedModel
 }
 
 function priceOf(where: { row: QuotedModel; name: string; model: string; path: string }): string | undefined {
-  const literal = where.row[where.name];
+  const literal = ownValue(where.row, where.name);
   if (typeof literal !== 'string') return undefined;
   try {
     const per1k = per1kFromLiteral(literal);

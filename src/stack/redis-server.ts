@@ -9,6 +9,7 @@ import { createConnection } from 'node:net';
 import path from 'node:path';
 import { unzipSync } from 'fflate';
 import { TollbookError } from '../runtime/errors.js';
+import { ownValue } from '../runtime/name-map.js';
 import { REDIS_ARTIFACT } from './java-parts.js';
 import { jarOf } from './maven-jars.js';
 import type { Launch } from './server-process.js';
@@ -52,7 +53,7 @@ async function programFromJar(site: ServerSite, home: string): Promise<string> {
   const programPath = path.join(home, 'redis-server');
   if (existsSync(programPath)) return programPath;
   const platform = `${process.platform}-${process.arch}`;
-  const entry = JAR_ENTRIES[platform];
+  const entry = ownValue(JAR_ENTRIES, platform);
   const jar = jarOf(await site.javaParts.jars(), REDIS_ARTIFACT);
   const program = entry === undefined || jar === undefined ? undefined : readZipEntry(jar, entry);
   if (program === undefined) {
@@ -67,7 +68,7 @@ async function programFromJar(site: ServerSite, home: string): Promise<string> {
 }
 
 function readZipEntry(archivePath: string, entry: string): Uint8Array | undefined {
-  return unzipSync(readFileSync(archivePath), { filter: (file) => file.name === entry })[entry];
+  return Object.values(unzipSync(readFileSync(archivePath), { filter: (file) => file.name === entry }))[0];
 }
 
 /** A bare PING: a client library would keep its timers for seconds after a refused connection. */

@@ -3,6 +3,7 @@ import fc from 'fast-check';
 import type { BatchFacts } from '../../src/ledger/batch.js';
 import type { EntryStatus, EntryType, LedgerEntry } from '../../src/ledger/entry.js';
 import { AMOUNT_LIMIT_NANO, amountNano } from '../../src/ledger/money.js';
+import { PROTOTYPE_NAMES } from './wire-events.js';
 
 const identifiers = fc.stringMatching(/^[A-Za-z0-9][A-Za-z0-9._:@/-]{0,40}$/);
 const counts = fc.integer({ min: 0, max: Number.MAX_SAFE_INTEGER });
@@ -23,7 +24,7 @@ const texts = fc.oneof(
   }),
 );
 /** jsonb knows no NUL either. */
-const names = fc.oneof(fc.stringMatching(/^[a-z_]{1,12}$/), texts);
+const names = fc.oneof(fc.stringMatching(/^[a-z_]{1,12}$/), texts, fc.constantFrom(...PROTOTYPE_NAMES));
 const optional = <T>(values: fc.Arbitrary<T>): fc.Arbitrary<T | null> => fc.option(values, { nil: null, freq: 2 });
 const types: readonly EntryType[] = ['DEDUCT', 'CREDIT', 'REFUND', 'ADJUSTMENT', 'LIMITS'];
 const statuses: readonly EntryStatus[] = ['PENDING', 'REFUSED', 'COMMITTED', 'FAILED', 'VOIDED', 'EXPIRED'];

@@ -3,12 +3,28 @@ import fc from 'fast-check';
 import type { UsageKind } from '../../src/contract/dto-kinds.js';
 import type { WireObject } from '../../src/contract/found-value.js';
 
-const identifiers = fc.stringMatching(/^[A-Za-z0-9][A-Za-z0-9._:@/-]{0,127}$/);
-const labels = fc.stringMatching(/^[A-Za-z0-9][A-Za-z0-9._:@/+ -]{0,127}$/);
+/** Names that every plain object answers to. */
+export const PROTOTYPE_NAMES = ['constructor', 'toString', 'valueOf', 'hasOwnProperty', '__proto__'] as const;
+
+/** Those of them that the contract allows as the name of a meter. */
+export const METER_NAMES_OF_PROTOTYPES = PROTOTYPE_NAMES.filter((name) => /^[a-z][a-z0-9_]{0,62}$/.test(name));
+
+const namesOfPrototypes = fc.constantFrom(...PROTOTYPE_NAMES.filter((name) => /^[A-Za-z0-9]/.test(name)));
+
+/** Mostly any text of a form, now and then a name that every object answers to. */
+function orOfPrototypes(texts: fc.Arbitrary<string>): fc.Arbitrary<string> {
+  return fc.oneof({ weight: 9, arbitrary: texts }, { weight: 1, arbitrary: namesOfPrototypes });
+}
+
+const identifiers = orOfPrototypes(fc.stringMatching(/^[A-Za-z0-9][A-Za-z0-9._:@/-]{0,127}$/));
+const labels = orOfPrototypes(fc.stringMatching(/^[A-Za-z0-9][A-Za-z0-9._:@/+ -]{0,127}$/));
 const prices = fc.stringMatching(/^[0-9]{1,18}(\.[0-9]{1,30})?$/);
 const quantities = fc.oneof(fc.integer({ min: 0, max: 1e12 }), fc.constantFrom(0, -0, 1e12));
 const counters = fc.oneof(fc.integer({ min: 0, max: Number.MAX_SAFE_INTEGER }), fc.constant(Number.MAX_SAFE_INTEGER));
-const meterNames = fc.oneof(fc.stringMatching(/^[a-z][a-z0-9_]{0,62}$/), fc.constantFrom('constructor', 'cached'));
+const meterNames = fc.oneof(
+  fc.stringMatching(/^[a-z][a-z0-9_]{0,62}$/),
+  fc.constantFrom(...METER_NAMES_OF_PROTOTYPES, 'cached'),
+);
 const reasons = fc
   .string({ unit: 'binary', minLength: 1, maxLength: 60 })
   // eslint-disable-next-line no-control-regex

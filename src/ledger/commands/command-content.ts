@@ -4,6 +4,7 @@
  * currency, which is always that of the account: leaving it out and naming it mean the same.
  */
 import { TollbookError, unreachable } from '../../runtime/errors.js';
+import { ownValue } from '../../runtime/name-map.js';
 import type { AccountTerms } from '../account.js';
 import type { LedgerEntry } from '../entry.js';
 import { formatAmount } from '../money.js';
@@ -105,10 +106,12 @@ export function assertSameCommand(command: LedgerCommand, recorded: RecordedComm
     ...contentOf(command, entry.currency),
   };
   const fields = [...new Set([...Object.keys(first), ...Object.keys(second)])].filter(
-    (field) => first[field] !== second[field],
+    (field) => ownValue(first, field) !== ownValue(second, field),
   );
   if (fields.length === 0) return;
-  const differences = fields.map((field) => `${field} was ${shown(first[field])}, now ${shown(second[field])}`);
+  const differences = fields.map(
+    (field) => `${field} was ${shown(ownValue(first, field))}, now ${shown(ownValue(second, field))}`,
+  );
   throw new TollbookError(
     'IDEMPOTENCY_KEY_REUSED',
     `key ${command.key} of tenant ${command.tenantId} was used for the ${recorded.kind} of entry ${entry.seq}: ` +

@@ -6,6 +6,7 @@
  */
 import type pg from 'pg';
 import { TollbookError } from '../../runtime/errors.js';
+import { nameMap } from '../../runtime/name-map.js';
 import { translatePostgresError } from '../../runtime/postgres.js';
 import {
   modelKey,
@@ -192,7 +193,7 @@ function pricesOf({
     model,
     ...(inputPer1k === null ? {} : { inputPer1k }),
     ...(outputPer1k === null ? {} : { outputPer1k }),
-    meters,
+    meters: nameMap(Object.entries(meters)),
   };
 }
 

@@ -4,6 +4,7 @@
  * no value passes through a float.
  */
 import { invariant, TollbookError } from '../../runtime/errors.js';
+import { nameMap } from '../../runtime/name-map.js';
 import type { Account, HoldPolicy } from '../account.js';
 import type { EntryMeters, EntryStatus, EntryUsage } from '../entry.js';
 import type { UsageOutcome } from '../events.js';
@@ -141,7 +142,7 @@ export function usageOf(row: UsageColumns): EntryUsage {
     outputTokens: countOf(row.output_tokens),
     inputPrice: row.input_price,
     outputPrice: row.output_price,
-    meters: row.meters,
+    meters: row.meters === null ? null : nameMap(Object.entries(row.meters)),
     priceVersion: row.price_version,
     provider: row.provider,
     model: row.model,

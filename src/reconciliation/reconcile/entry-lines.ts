@@ -14,6 +14,7 @@ import { canonicalMeters, type EntryMeters, type EntryStatus, type LedgerEntry }
 import type { StoredEntry } from '../../ledger/postgres/proof-rows.js';
 import type { StreamSource } from '../../ledger/batch.js';
 import { safeInteger } from '../../ledger/postgres/rows.js';
+import { ownValue } from '../../runtime/name-map.js';
 import { translatePostgresError } from '../../runtime/postgres.js';
 
 /** The columns of the canonical form, in its order. */
@@ -179,7 +180,7 @@ const UNESCAPES: Readonly<Record<string, string>> = { t: '\t', n: '\n', r: '\r',
 /** Takes back the escapes of COPY. Source: PostgreSQL manual, COPY, "Text Format". */
 export function unescaped(field: string): string {
   if (!field.includes('\\')) return field;
-  return field.replace(/\\(.)/g, (_whole, character: string) => UNESCAPES[character] ?? character);
+  return field.replace(/\\(.)/g, (_whole, character: string) => ownValue(UNESCAPES, character) ?? character);
 }
 
 function escaped(text: string): string {

@@ -1,4 +1,5 @@
 /** Owns: the report of a reconciliation for people, as Markdown; it says what the document says (report.ts). */
+import { ownValue } from '../../runtime/name-map.js';
 import { FINDING_KINDS } from './findings.js';
 import type { ProducerVerdict } from './producer-gaps.js';
 import type { RangeReport, ReconcileReport, TextRange } from './report.js';
@@ -106,7 +107,7 @@ const TAKEN_WORDS: Readonly<Record<string, string>> = {
 };
 
 function takenPart(taken: Readonly<Record<string, number>>): string[] {
-  const rows = Object.entries(taken).map(([what, count]) => [TAKEN_WORDS[what] ?? what, String(count)]);
+  const rows = Object.entries(taken).map(([what, count]) => [ownValue(TAKEN_WORDS, what) ?? what, String(count)]);
   return rows.length === 0
     ? []
     : ['Taken as the ledger recorded it, because no message tells:', table(['what', 'count'], rows)];

@@ -2,6 +2,7 @@
  * Owns: comparing two sets of rows of one table, field by field.
  * Invariants: pure; values are compared as PostgreSQL writes them.
  */
+import { ownValue } from '../../runtime/name-map.js';
 import type { Differences, FieldDifference, RowDifference } from './differences.js';
 
 /** A row as text: its key, and its columns by name. */
@@ -37,8 +38,12 @@ function comparePair(
   { rule, differences }: { readonly rule: RowRule; readonly differences: Differences },
 ): void {
   const fields = Object.keys(live)
-    .filter((field) => live[field] !== shadow[field])
-    .map((field): FieldDifference => ({ field, live: live[field] ?? null, shadow: shadow[field] ?? null }));
+    .filter((field) => ownValue(live, field) !== ownValue(shadow, field))
+    .map((field): FieldDifference => ({
+      field,
+      live: ownValue(live, field) ?? null,
+      shadow: ownValue(shadow, field) ?? null,
+    }));
   if (fields.length === 0) return;
   const own = fields.filter(({ field }) => !rule.derived.includes(field));
   // A chain breaks once and differs ever after; the entries that broke it are differences of their own.
@@ -54,12 +59,12 @@ function differenceOf(
   const batchId = row['batch_id'] ?? null;
   return {
     table,
-    key: Object.fromEntries(key.map((column) => [column, row[column] ?? ''])),
+    key: Object.fromEntries(key.map((column) => [column, ownValue(row, column) ?? ''])),
     batchId: batchId === null ? null : Number(batchId),
     ...what,
   };
 }
 
 function nameOf(row: TextRow, { key }: RowRule): string {
-  return JSON.stringify(key.map((column) => row[column]));
+  return JSON.stringify(key.map((column) => ownValue(row, column)));
 }

@@ -7,6 +7,7 @@ import type { CommandContent } from '../../ledger/commands/command-content.js';
 import type { CommandIdentity, CommandKind, GivenPrices, LedgerCommand } from '../../ledger/commands/command.js';
 import { type AmountNano, parseAmount } from '../../ledger/money.js';
 import { TollbookError } from '../../runtime/errors.js';
+import { ownValue } from '../../runtime/name-map.js';
 
 /** A command as the ledger has recorded it. */
 export interface CommandRow {
@@ -89,7 +90,7 @@ function amountOf(content: CommandContent, name: string): AmountNano {
 }
 
 function textOf(content: CommandContent, name: string): string {
-  const text = content[name];
+  const text = ownValue(content, name);
   if (text !== undefined) return text;
   throw new TollbookError('LEDGER_CORRUPT', `a command without ${name} is recorded: ${JSON.stringify(content)}`);
 }

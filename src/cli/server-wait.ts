@@ -1,11 +1,12 @@
 /**
- * Owns: waiting, while a process starts, for a server that is not there yet, so that it does not matter in which order
- * servers and processes start.
+ * Owns: waiting, while a process starts, for a server that is not there yet, or a database that is not migrated yet, so
+ * that it does not matter in which order servers, migrations and processes start.
  * Does not own: servers that go away later: what uses them goes on by itself.
  * Invariants: only what a retry mends is waited for; every attempt that failed is told; a request to stop ends the wait.
  */
 import { setTimeout as delay } from 'node:timers/promises';
 import { isTollbookError, TollbookError } from '../runtime/errors.js';
+import { GrowingPause } from '../runtime/growing-pause.js';
 import type { Logger } from '../runtime/logger.js';
 
 /** Who hears of the wait, and what ends it. */
@@ -15,7 +16,9 @@ export interface ServerWait {
   readonly stopping: AbortSignal | undefined;
 }
 
-const RETRY_AFTER_MS = 1_000;
+const RETRY_PAUSES = { firstMs: 1_000, longestMs: 5_000 };
+/** What has not passed after so many attempts, half a minute or so, is told as an error. */
+const ATTEMPTS_QUIET_MAX = 10;
 
 /**
  * Tries until the server answers; `attempt` may be called any number of times.
@@ -25,6 +28,7 @@ export async function onceItAnswers<T>(attempt: () => Promise<T>, { logger, stop
   if (stopping === undefined) return attempt();
   const stop = stopped(stopping);
   stop.catch(() => undefined); // the race that it may settle can be over by then
+  const pause = new GrowingPause(RETRY_PAUSES);
   for (let failures = 0; ; failures += 1) {
     try {
       const result = await Promise.race([attempt(), stop]);
@@ -32,9 +36,10 @@ export async function onceItAnswers<T>(attempt: () => Promise<T>, { logger, stop
       return result;
     } catch (error) {
       if (!isTollbookError(error) || error.disposition !== 'retry') throw error;
-      logger.warn({ err: error }, 'a server is away: waiting for it before starting');
+      const level = failures < ATTEMPTS_QUIET_MAX ? 'warn' : 'error';
+      logger[level]({ err: error }, 'a server is away or not ready: waiting for it before starting');
     }
-    await Promise.race([delay(RETRY_AFTER_MS), stop]);
+    await Promise.race([delay(pause.afterFailure()), stop]);
   }
 }
 

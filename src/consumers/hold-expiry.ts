@@ -10,7 +10,7 @@ import { commandSource } from '../ledger/commands/command-stream.js';
 import { type DueHold, type DueHolds, expireHolds } from '../ledger/expiry.js';
 import type { LedgerStore } from '../ledger/ledger-store.js';
 import type { Clock } from '../runtime/clock.js';
-import { isTollbookError, TollbookError } from '../runtime/errors.js';
+import { type ErrorCode, isTollbookError, TollbookError } from '../runtime/errors.js';
 import { faultPoint } from '../runtime/fault-points.js';
 import type { Logger } from '../runtime/logger.js';
 
@@ -41,6 +41,12 @@ export interface HoldSweep {
 const HOLDS_READ_MAX = 4_000;
 /** Holds in one database transaction: their accounts stay locked for some 50 to 100 ms. */
 const HOLDS_BOOKED_MAX = 500;
+/** Somebody else is at the holds, or in the way: the next sweep finds what is left. */
+const LOST_AGAINST_OTHERS: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
+  'FENCED',
+  'POSTGRES_CONFLICT',
+  'POSTGRES_LOCKED',
+]);
 
 /** Expires holds until it is stopped. */
 export class HoldExpiry {
@@ -94,7 +100,7 @@ export class HoldExpiry {
       if (expired > 0) wakeProjector(tenantIds);
       return { expired, batches: expired > 0 ? 1 : 0, contended: 0 };
     } catch (error) {
-      if (!isTollbookError(error, 'POSTGRES_CONFLICT') && !isTollbookError(error, 'FENCED')) throw error;
+      if (!isTollbookError(error) || !LOST_AGAINST_OTHERS.has(error.code)) throw error;
       logger.debug({ err: error, ...source }, 'expiring holds lost against another writer');
       return { expired: 0, batches: 0, contended: 1 };
     }

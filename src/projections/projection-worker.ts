@@ -7,7 +7,8 @@
 import type { Redis } from 'ioredis';
 import type { StreamSource } from '../ledger/batch.js';
 import type { LedgerReader } from '../ledger/ledger-reader.js';
-import { isTollbookError } from '../runtime/errors.js';
+import { type ErrorCode, isTollbookError } from '../runtime/errors.js';
+import { GrowingPause } from '../runtime/growing-pause.js';
 import type { Logger } from '../runtime/logger.js';
 import { BatchTail } from './batch-tail.js';
 import type { InflightSweep } from './inflight-sweeper.js';
@@ -30,6 +31,14 @@ export interface ProjectionWorkerOptions {
 }
 
 const TAIL_INTERVAL_MS = 200;
+/** A round that fails comes again at its next turn, or later when the turns are close. */
+const RETRY_PAUSES = { firstMs: 200, longestMs: 5_000 };
+
+/** What passes by itself, and is told by whom it keeps from work. */
+const PASSES: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
+  ...(['POSTGRES_UNAVAILABLE', 'POSTGRES_CONFLICT', 'POSTGRES_LOCKED'] as const),
+  ...(['REDIS_UNAVAILABLE', 'REDIS_FAILED'] as const),
+]);
 
 /** Runs projection until it is stopped. */
 export class ProjectionWorker {
@@ -79,22 +88,29 @@ export class ProjectionWorker {
   }
 
   #every(intervalMs: number, what: string, round: () => Promise<void>): void {
-    const timer = setTimeout(() => {
-      this.#timers.delete(timer);
-      void this.#quietly(what, round).then(() => {
-        if (!this.#stopped) this.#every(intervalMs, what, round);
-      });
-    }, intervalMs);
-    this.#timers.add(timer);
+    const pause = new GrowingPause(RETRY_PAUSES);
+    const schedule = (delayMs: number): void => {
+      const timer = setTimeout(() => {
+        this.#timers.delete(timer);
+        void this.#quietly(what, round).then((succeeded) => {
+          if (succeeded) pause.reset();
+          if (!this.#stopped) schedule(succeeded ? intervalMs : Math.max(intervalMs, pause.afterFailure()));
+        });
+      }, delayMs);
+      this.#timers.add(timer);
+    };
+    schedule(intervalMs);
   }
 
-  /** A round that fails is repeated at its next turn; the log tells why. */
-  async #quietly(what: string, round: () => Promise<void>): Promise<void> {
+  /** Runs a round; false when it failed and is to be repeated: the log tells why. */
+  async #quietly(what: string, round: () => Promise<void>): Promise<boolean> {
     try {
       await round();
+      return true;
     } catch (error) {
-      const level = isTollbookError(error) && error.disposition === 'retry' ? 'debug' : 'error';
+      const level = isTollbookError(error) && PASSES.has(error.code) ? 'debug' : 'error';
       this.#options.logger[level]({ err: error }, `projection: ${what} failed, to be repeated`);
+      return false;
     }
   }
 }

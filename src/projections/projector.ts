@@ -6,6 +6,7 @@
  */
 import { isTollbookError, TollbookError } from '../runtime/errors.js';
 import { faultPoint } from '../runtime/fault-points.js';
+import { GrowingPause } from '../runtime/growing-pause.js';
 import type { DropSpec } from '../lua/quota-scripts.js';
 import type { LedgerAdvance } from '../ledger/ledger-reader.js';
 import { CommittedFacts } from './committed-facts.js';
@@ -39,7 +40,7 @@ export interface ProjectedVersion {
 const RUN_TENANTS_MAX = 500;
 /** Marks kept at most; a tenant name is about 100 bytes here, so about 10 MB. */
 const MARKS_MAX = 100_000;
-const RETRY_AFTER_MS = 250;
+const RETRY_PAUSES = { firstMs: 250, longestMs: 4_000 };
 const SWEEP_PAGE = 1_000;
 /** Longest pause between runs while there is more to do; see `#restAfter`. */
 const REST_MAX_MS = 100;
@@ -52,6 +53,7 @@ export class Projector {
   readonly #committed = new CommittedFacts();
   readonly #marked = new Set<string>();
   readonly #idleWaiters: (() => void)[] = [];
+  readonly #pause = new GrowingPause(RETRY_PAUSES);
   #running = false;
   #stopped = false;
   #needsSweep = false;
@@ -167,11 +169,12 @@ export class Projector {
       }
       if (this.#isAway) this.#options.logger.info('projection goes on');
       this.#isAway = false;
+      this.#pause.reset();
       return this.#restAfter(performance.now() - startedMs);
     } catch (error) {
       for (const tenantId of tenantIds) this.#marked.add(tenantId);
       this.#noteFailure(error);
-      return RETRY_AFTER_MS;
+      return this.#pause.afterFailure();
     }
   }
 

@@ -94,23 +94,37 @@ export const ERROR_CODES = {
   },
   POSTGRES_UNAVAILABLE: {
     disposition: 'retry',
-    meaning: 'PostgreSQL cannot be reached, or cut the connection.',
-    remedy: 'Check DATABASE_URL and that the server runs; consumers wait and resume.',
+    meaning:
+      'PostgreSQL cannot be reached, refused the login, cut the connection, or cannot write now: it starts, stops, fails over, or is full.',
+    remedy:
+      'Check DATABASE_URL, the password and that the server runs and has room; consumers wait and resume by themselves.',
   },
   POSTGRES_CONFLICT: {
     disposition: 'retry',
-    meaning: 'A database transaction lost against a concurrent one (deadlock, lock time-out or unique key).',
+    meaning: 'A database transaction lost against a concurrent one (deadlock or unique key), or took too long.',
     remedy: 'None needed: the work is repeated from fresh state.',
   },
+  POSTGRES_LOCKED: {
+    disposition: 'retry',
+    meaning: 'A row stays locked by another session; only the work that needs it waits, and is repeated.',
+    remedy: 'Look at the sessions that the context names; end the one that should not be there.',
+  },
+  POSTGRES_REJECTED: {
+    disposition: 'deadLetter',
+    meaning:
+      'PostgreSQL cannot store the data of a statement: out of range, a text that it does not accept, or a check that fails.',
+    remedy: 'Read the SQLSTATE in the context; the message that carries the data is found and set aside.',
+  },
   POSTGRES_FAILED: {
-    disposition: 'halt',
-    meaning: 'PostgreSQL refused a statement for a reason that a retry cannot mend.',
-    remedy: 'Read the SQLSTATE in the context; run `tollbook migrate` if the schema is behind.',
+    disposition: 'retry',
+    meaning:
+      'PostgreSQL refused a statement for a condition of the server or of the database: rights, changed tables, a fault inside of it.',
+    remedy: 'Read the SQLSTATE in the context; the work is tried again until the condition has passed.',
   },
   SCHEMA_OUT_OF_DATE: {
-    disposition: 'halt',
-    meaning: 'The database lacks migrations that this version needs.',
-    remedy: 'Run `tollbook migrate`.',
+    disposition: 'retry',
+    meaning: 'The database lacks migrations that this version needs, or its tables are not those of this version.',
+    remedy: 'Run `tollbook migrate`; processes wait for it and go on by themselves.',
   },
   REDIS_UNAVAILABLE: {
     disposition: 'retry',

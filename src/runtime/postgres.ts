@@ -5,8 +5,8 @@
  * hold locks for ever (idle, lock and statement time-outs); every error that leaves is a TollbookError.
  */
 import pg from 'pg';
-import { type ErrorCode, TollbookError } from './errors.js';
-import { ownValue } from './name-map.js';
+import { TollbookError } from './errors.js';
+import { codeOfSqlState, keepsConnection } from './sqlstates.js';
 
 /** How the connections of a pool behave. */
 export interface PostgresOptions {
@@ -20,6 +20,8 @@ export interface PostgresOptions {
 }
 
 const CONNECT_TIMEOUT_MS = 10_000;
+/** A host that has gone without a word is noticed so many milliseconds after the last byte, and ten probes. */
+const KEEP_ALIVE_AFTER_MS = 10_000;
 const IDLE_IN_TRANSACTION_TIMEOUT_MS = 30_000;
 const LOCK_TIMEOUT_MS = 20_000;
 const STATEMENT_TIMEOUT_MS = 60_000;
@@ -49,44 +51,65 @@ export function createPostgresPool(options: PostgresOptions): pg.Pool {
     application_name: options.applicationName,
     max: options.connectionsMax,
     connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
+    keepAlive: true,
+    keepAliveInitialDelayMillis: KEEP_ALIVE_AFTER_MS,
     options: session.map((setting) => `-c ${setting}`).join(' '),
+    Client: TranslatingClient,
   });
   pool.on('error', (error) => options.onIdleError?.(translatePostgresError(error)));
   return pool;
 }
 
-/** SQLSTATE (whole or class) → our code. Looked up whole first, then by its two-character class. */
-const BY_SQLSTATE: Readonly<Record<string, ErrorCode>> = {
-  '08': 'POSTGRES_UNAVAILABLE',
-  '57': 'POSTGRES_UNAVAILABLE',
-  '53': 'POSTGRES_UNAVAILABLE',
-  '25P03': 'POSTGRES_UNAVAILABLE',
-  '57014': 'POSTGRES_CONFLICT',
-  '40': 'POSTGRES_CONFLICT',
-  '55P03': 'POSTGRES_CONFLICT',
-  '23505': 'POSTGRES_CONFLICT',
-  '42P01': 'SCHEMA_OUT_OF_DATE',
-  '42703': 'SCHEMA_OUT_OF_DATE',
-};
+/** A connection whose statements fail with ours: whatever else is thrown by work on it is a mistake of the work. */
+class TranslatingClient extends pg.Client {
+  constructor(config?: string | pg.ClientConfig) {
+    super(config);
+    const query = this.query.bind(this) as (...statement: unknown[]) => unknown;
+    const translated = (...statement: unknown[]): unknown => {
+      const result = query(...statement);
+      return result instanceof Promise ? result.catch(rethrowTranslated) : result;
+    };
+    this.query = translated as pg.Client['query'];
+  }
+}
 
-const BROKEN_CONNECTION = new Set([
-  'ECONNREFUSED',
-  'ECONNRESET',
-  'EPIPE',
-  'ETIMEDOUT',
-  'ENOTFOUND',
-  'EHOSTUNREACH',
-  'ENOENT',
-]);
+/** Takes a connection out of a pool; who takes it gives it back. Throws POSTGRES_UNAVAILABLE, POSTGRES_FAILED. */
+export function connectTo(pool: pg.Pool): Promise<pg.PoolClient> {
+  return pool.connect().catch(rethrowTranslated);
+}
+
+/**
+ * Runs work on one connection of a pool, and gives it back; one that cannot be trusted after the error that ended the work
+ * is closed instead. Throws POSTGRES_UNAVAILABLE, POSTGRES_FAILED, and what the work throws.
+ */
+export async function withConnection<T>(pool: pg.Pool, work: (client: pg.PoolClient) => Promise<T>): Promise<T> {
+  const client = await connectTo(pool);
+  let isSound = true;
+  const onError = (): void => void (isSound = false);
+  client.on('error', onError);
+  try {
+    return await work(client);
+  } catch (error) {
+    isSound &&= error instanceof TollbookError && keepsConnection(error.code);
+    throw error;
+  } finally {
+    client.off('error', onError);
+    client.release(!isSound);
+  }
+}
+
+/** How SQLSTATEs begin: the codes of the operating system begin with E. */
+const SQLSTATE = /^[0-9FHPX][0-9A-Z]{4}$/;
 
 /** Translates whatever pg threw; ours pass through. An error without SQLSTATE comes from the connection. */
 export function translatePostgresError(error: unknown): TollbookError {
   if (error instanceof TollbookError) return error;
   const { code, message } =
     error instanceof Error ? (error as Error & { code?: string }) : { code: undefined, message: String(error) };
-  const isSqlState = code !== undefined && /^[0-9A-Z]{5}$/.test(code) && !BROKEN_CONNECTION.has(code);
-  const ours = isSqlState
-    ? (ownValue(BY_SQLSTATE, code) ?? ownValue(BY_SQLSTATE, code.slice(0, 2)) ?? 'POSTGRES_FAILED')
-    : 'POSTGRES_UNAVAILABLE';
+  const ours = code !== undefined && SQLSTATE.test(code) ? codeOfSqlState(code) : 'POSTGRES_UNAVAILABLE';
   return new TollbookError(ours, `PostgreSQL: ${message}`, { cause: error, context: { sqlState: code ?? 'none' } });
+}
+
+function rethrowTranslated(error: unknown): never {
+  throw translatePostgresError(error);
 }

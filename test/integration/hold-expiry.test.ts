@@ -241,7 +241,7 @@ describe('the sweep for expired holds', function () {
 
   it('stops for good, and tells why, at an error that no retry mends', async () => {
     const problems: TollbookError[] = [];
-    const broken = new TollbookError('SCHEMA_OUT_OF_DATE', 'no such table');
+    const broken = new TollbookError('LEDGER_CORRUPT', 'a balance does not follow');
     let turns = 0;
     const readDue = () => {
       turns += 1;

@@ -230,7 +230,8 @@ describe('the migrations', () => {
     const wrong = new URL(ownerUrl);
     wrong.password = 'wrong';
     const error = await failureOf(dumpSchema(wrong.href));
-    expect(error.code).to.equal('POSTGRES_FAILED');
+    expect(error).to.include({ code: 'POSTGRES_UNAVAILABLE' });
+    expect(error.context).to.deep.equal({ sqlState: '28P01' });
     expect(error.message).to.not.include(new URL(ownerUrl).password);
   });
 });

@@ -3,6 +3,7 @@
  * Does not own: how the application writes (src/ledger/postgres).
  */
 import type pg from 'pg';
+import { isTollbookError } from '../../src/runtime/errors.js';
 
 /** Values of one row by column; what a test cares about, on top of a default row. */
 export type RowValues = Readonly<Record<string, unknown>>;
@@ -76,6 +77,7 @@ export async function refusalOf(work: Promise<unknown>): Promise<string> {
     await work;
     return 'accepted';
   } catch (error) {
+    if (isTollbookError(error) && typeof error.context['sqlState'] === 'string') return error.context['sqlState'];
     return error instanceof Error && 'code' in error ? String(error.code) : String(error);
   }
 }

@@ -3,12 +3,10 @@
  * Invariants: the cursor is advanced by compare-and-set, last; when it is not where it was read, FENCED is thrown and the
  * database transaction must be rolled back.
  */
-import { Readable } from 'node:stream';
-import { pipeline } from 'node:stream/promises';
 import type pg from 'pg';
-import { from as copyFrom } from 'pg-copy-streams';
 import { invariant, TollbookError } from '../../runtime/errors.js';
 import { faultPoint } from '../../runtime/fault-points.js';
+import { copyIn } from '../../runtime/postgres-copy.js';
 import type { Account } from '../account.js';
 import type { BatchAppend, LedgerAppend, OpenHold, StampedEntries, TraceKey } from '../ledger-store.js';
 import { formatAmount } from '../money.js';
@@ -36,7 +34,7 @@ const COPY_ENTRIES = `COPY ledger_entries (${ENTRY_COLUMNS.join(', ')}) FROM STD
 
 /** Writes the entries of a batch by COPY, those at the front while the others are still being made. */
 export async function copyEntries(client: pg.ClientBase, batches: readonly StampedEntries[]): Promise<void> {
-  await pipeline(Readable.from(rowPieces(batches)), client.query(copyFrom(COPY_ENTRIES)));
+  await copyIn(client, COPY_ENTRIES, rowPieces(batches));
   await faultPoint('ledger.entries-written');
 }
 

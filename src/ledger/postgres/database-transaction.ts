@@ -1,18 +1,18 @@
 /**
- * Owns: running work in one database transaction: its connection, its beginning, and its end in every case.
- * Does not own: any statement of the work, but how it is planned.
- * Invariants: committed or rolled back, never left open; a connection that broke is not used again.
+ * Owns: running work in one database transaction: its beginning, and its end in every case.
+ * Does not own: any statement of the work, but how it is planned; which connection may be used again (runtime/postgres.ts).
+ * Invariants: committed or rolled back, never left open.
  */
 import type pg from 'pg';
 import { faultPoint } from '../../runtime/fault-points.js';
-import { translatePostgresError } from '../../runtime/postgres.js';
+import { withConnection } from '../../runtime/postgres.js';
 
 /** Named statements are planned once; the plan is the one by the index, whatever the values (docs/decisions, 8 and 16). */
 const BEGIN_WITH_KEPT_PLANS = 'BEGIN; SET LOCAL plan_cache_mode = force_generic_plan';
 
 /**
  * Runs the work in one database transaction: rolled back when it throws.
- * Throws POSTGRES_UNAVAILABLE, POSTGRES_CONFLICT, POSTGRES_FAILED, and what the work throws.
+ * Throws POSTGRES_*, and what the work throws.
  */
 export function inDatabaseTransaction<T>(pool: pg.Pool, work: (client: pg.PoolClient) => Promise<T>): Promise<T> {
   return runTransaction(pool, work, { begin: 'BEGIN', keeps: () => true });
@@ -21,7 +21,7 @@ export function inDatabaseTransaction<T>(pool: pg.Pool, work: (client: pg.PoolCl
 /**
  * Runs the work, which writes to the ledger by named statements, in one database transaction: rolled back when it throws,
  * or when `keeps` turns its result down.
- * Throws POSTGRES_UNAVAILABLE, POSTGRES_CONFLICT, POSTGRES_FAILED, and what the work throws.
+ * Throws POSTGRES_*, and what the work throws.
  */
 export function inLedgerTransaction<T>(
   pool: pg.Pool,
@@ -46,32 +46,24 @@ export async function queryInIndexOrder<R extends pg.QueryResultRow>(
   return result;
 }
 
-async function runTransaction<T>(
+function runTransaction<T>(
   pool: pg.Pool,
   work: (client: pg.PoolClient) => Promise<T>,
   { begin, keeps }: { readonly begin: string; readonly keeps: (result: T) => boolean },
 ): Promise<T> {
-  const client = await pool.connect().catch((error: unknown) => {
-    throw translatePostgresError(error);
+  return withConnection(pool, async (client) => {
+    try {
+      await client.query(begin);
+      await faultPoint('database.begun');
+      const result = await work(client);
+      await faultPoint('database.before-commit');
+      await client.query(keeps(result) ? 'COMMIT' : 'ROLLBACK');
+      await faultPoint('database.committed');
+      return result;
+    } catch (error) {
+      // A connection on which even this fails is broken, and known to be: it is not used again.
+      await client.query('ROLLBACK').catch(() => undefined);
+      throw error;
+    }
   });
-  let broken: Error | undefined;
-  const onError = (error: Error): void => void (broken = error);
-  client.on('error', onError);
-  try {
-    await client.query(begin);
-    await faultPoint('database.begun');
-    const result = await work(client);
-    await faultPoint('database.before-commit');
-    await client.query(keeps(result) ? 'COMMIT' : 'ROLLBACK');
-    await faultPoint('database.committed');
-    return result;
-  } catch (error) {
-    await client
-      .query('ROLLBACK')
-      .catch((rollbackError: unknown) => void (broken ??= translatePostgresError(rollbackError)));
-    throw translatePostgresError(error);
-  } finally {
-    client.off('error', onError);
-    client.release(broken);
-  }
 }

@@ -6,8 +6,8 @@
  * nothing can be written. What a dump costs the server, this costs too: it keeps old row versions while it lasts.
  */
 import pg from 'pg';
-import { to as copyTo } from 'pg-copy-streams';
-import { translatePostgresError } from '../../runtime/postgres.js';
+import { connectTo } from '../../runtime/postgres.js';
+import { copyOut } from '../../runtime/postgres-copy.js';
 
 /** Streams and rows of one snapshot. */
 export interface ProofSnapshot {
@@ -47,8 +47,6 @@ export async function withProofSnapshot<T>(pool: pg.Pool, read: (snapshot: Proof
     const result = await read(await connections.begin());
     await connections.end();
     return result;
-  } catch (error) {
-    throw translatePostgresError(error);
   } finally {
     connections.abandon();
   }
@@ -102,7 +100,7 @@ class SnapshotConnections {
   }
 
   async #open(snapshotId?: string): Promise<pg.PoolClient> {
-    const client = await this.#pool.connect();
+    const client = await connectTo(this.#pool);
     client.on('error', ignoreBroken);
     this.#clients.add(client);
     if (this.#isOver) this.abandon();
@@ -121,7 +119,7 @@ class SnapshotConnections {
   async *#lines(select: string, snapshotId: string): AsyncGenerator<Buffer> {
     const client = await this.#open(snapshotId);
     let rest: Buffer[] = [];
-    for await (const part of client.query(copyTo(`COPY (${select}) TO STDOUT`)) as AsyncIterable<Buffer>) {
+    for await (const part of copyOut(client, `COPY (${select}) TO STDOUT`)) {
       const end = part.lastIndexOf(NEWLINE) + 1;
       if (end > 0) {
         yield Buffer.concat([...rest, part.subarray(0, end)]);

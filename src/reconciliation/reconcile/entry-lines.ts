@@ -8,14 +8,14 @@
  */
 import { escapeLiteral } from 'pg';
 import type pg from 'pg';
-import { to as copyTo } from 'pg-copy-streams';
 import { canonicalEntry } from '../../ledger/canonical-entry.js';
 import { canonicalMeters, type EntryMeters, type EntryStatus, type LedgerEntry } from '../../ledger/entry.js';
 import type { StoredEntry } from '../../ledger/postgres/proof-rows.js';
 import type { StreamSource } from '../../ledger/batch.js';
 import { safeInteger } from '../../ledger/postgres/rows.js';
 import { ownValue } from '../../runtime/name-map.js';
-import { translatePostgresError } from '../../runtime/postgres.js';
+import { withConnection } from '../../runtime/postgres.js';
+import { copyOut } from '../../runtime/postgres-copy.js';
 
 /** The columns of the canonical form, in its order. */
 export const CANONICAL_COLUMNS = [
@@ -101,22 +101,13 @@ export async function readEntryLines(
 
 /** The lines that a COPY … TO STDOUT writes, without their ends. Throws POSTGRES_*. */
 export async function copyLines(pool: pg.Pool, sql: string): Promise<string[]> {
-  const client = await pool.connect().catch((error: unknown) => {
-    throw translatePostgresError(error);
-  });
-  let broken: Error | undefined;
-  try {
+  return withConnection(pool, async (client) => {
     const parts: Buffer[] = [];
-    for await (const part of client.query(copyTo(sql))) parts.push(part as Buffer);
+    for await (const part of copyOut(client, sql)) parts.push(part);
     const lines = Buffer.concat(parts).toString('utf8').split('\n');
     lines.pop();
     return lines;
-  } catch (error) {
-    broken = error instanceof Error ? error : undefined;
-    throw translatePostgresError(error);
-  } finally {
-    client.release(broken);
-  }
+  });
 }
 
 /** The text of the canonical form without its domain, as EntryLine has it. */

@@ -4,12 +4,12 @@
  * Invariants: the ledger is read in one snapshot and copied column by column, as far as both sides have them; accounts are
  * folded from the copied entries, never copied, since the live ones are of later; memory is bounded.
  */
-import { pipeline } from 'node:stream/promises';
 import type pg from 'pg';
-import { from as copyFrom, to as copyTo } from 'pg-copy-streams';
 import type { Account } from '../../ledger/account.js';
 import { pageFoldRows, putAccount } from '../../ledger/postgres/fold-rows.js';
-import { translatePostgresError } from '../../runtime/postgres.js';
+import { readSnapshot } from '../../ledger/postgres/read-snapshot.js';
+import { withConnection } from '../../runtime/postgres.js';
+import { copyIn, copyOut } from '../../runtime/postgres-copy.js';
 import { TollbookError } from '../../runtime/errors.js';
 import { type Fold, foldNext } from '../rebuild-accounts-fold.js';
 import { COMPARED_TABLES, OPEN_HOLDS, type SharedColumns, sharedColumns } from './compared-tables.js';
@@ -67,7 +67,7 @@ const HOLDS_BEFORE: Selection = {
 };
 
 interface CopyEnds {
-  readonly source: pg.PoolClient;
+  readonly source: pg.ClientBase;
   readonly shadow: pg.Pool;
 }
 
@@ -76,17 +76,13 @@ async function copyRows(
   { source, shadow }: CopyEnds,
   { table, select, first }: { readonly table: string; readonly select: Selection; readonly first: number },
 ): Promise<void> {
-  const target = await shadow.connect();
-  try {
+  await withConnection(shadow, async (target) => {
     await target.query(`ALTER TABLE ${table} DISABLE TRIGGER USER`);
     // COPY takes no parameters; a batch id is a whole number.
-    const reading = source.query(copyTo(`COPY (${select.sql.replaceAll('$first', String(first))}) TO STDOUT`));
-    const writing = target.query(copyFrom(`COPY ${table} (${select.columns.join(', ')}) FROM STDIN`));
-    await pipeline(reading, writing);
+    const reading = copyOut(source, `COPY (${select.sql.replaceAll('$first', String(first))}) TO STDOUT`);
+    await copyIn(target, `COPY ${table} (${select.columns.join(', ')}) FROM STDIN`, reading);
     await target.query(`ALTER TABLE ${table} ENABLE TRIGGER USER`);
-  } finally {
-    target.release();
-  }
+  });
 }
 
 /** Every source stands where its last batch before ended. */
@@ -142,21 +138,12 @@ function foldedOrCorrupt(fold: Fold): { readonly account: Account } {
 }
 
 /** One snapshot, for as long as it takes; plans may scan whole tables, since whole tables are read. */
-async function inLongSnapshot(pool: pg.Pool, work: (client: pg.PoolClient) => Promise<void>): Promise<void> {
-  const client = await pool.connect();
-  let broken: Error | undefined;
-  try {
-    await client.query('BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY');
+function inLongSnapshot(pool: pg.Pool, work: (client: pg.ClientBase) => Promise<void>): Promise<void> {
+  return readSnapshot(pool, async (client) => {
     await client.query(
       'SET LOCAL statement_timeout = 0; SET LOCAL enable_seqscan = on; SET LOCAL enable_hashjoin = on',
     );
     await client.query('SET LOCAL idle_in_transaction_session_timeout = 0');
     await work(client);
-    await client.query('COMMIT');
-  } catch (error) {
-    broken = translatePostgresError(error);
-    throw broken;
-  } finally {
-    client.release(broken);
-  }
+  });
 }

@@ -42,6 +42,7 @@ const FIELDS: readonly Field[] = [
   ['detail', ({ entry }) => entry.detail],
   ['referenceSeq', ({ entry }) => entry.referenceSeq],
   ['actor', ({ entry }) => entry.actor],
+  ['commandHash', ({ entry }) => entry.commandHash],
   ['sourceTopic', ({ entry }) => entry.source.topic],
   ['sourcePartition', ({ entry }) => entry.source.partition],
   ['sourceOffset', ({ entry }) => entry.source.kafkaOffset.toString()],

@@ -6,12 +6,16 @@
 import { invariant } from '../runtime/errors.js';
 import { type BatchCounts, type BatchStamp, seal, type SealedBatch } from './batch.js';
 import { EntryHasher, type HashedEntry } from './canonical-entry.js';
+import type { CommandRecord } from './commands/command-content.js';
 import type { LedgerEntry } from './entry.js';
 import type { BatchAppend, Cursor, LedgerTransaction, Standing } from './ledger-store.js';
 import { MerkleLeaves } from './merkle.js';
+import { type Aside, sealAside } from './set-aside.js';
 
 /** What a batch writes of its own, before it is sealed. */
-export type BatchOwn = Omit<BatchAppend, 'batch' | 'cursorBefore'> & {
+export type BatchOwn = Aside & {
+  /** The commands that became an entry of this batch. */
+  readonly commands?: readonly CommandRecord[];
   readonly counts: BatchCounts;
   /** In the order of the tree: by (kafka offset, seq). */
   readonly entries: readonly LedgerEntry[];
@@ -82,7 +86,7 @@ function growingBatch(unsealed: Unsealed, stamp: BatchStamp): GrowingBatch {
 }
 
 function sealGrown({ own, cursor, nextOffset, stamp, leaves }: GrowingBatch): BatchAppend {
-  const { deadLetters, skipped, unpriced, commands = [] } = own;
+  const aside = sealAside(cursor.source, own);
   const batch = seal({
     source: cursor.source,
     batchNo: cursor.batchNo + 1,
@@ -91,9 +95,10 @@ function sealGrown({ own, cursor, nextOffset, stamp, leaves }: GrowingBatch): Ba
     nextOffset,
     counts: own.counts,
     merkleRoot: leaves.root(),
+    asideRoot: aside.root,
     prevHash: cursor.head,
   });
-  return { batch, cursorBefore: cursor, deadLetters, skipped, unpriced, commands };
+  return { batch, cursorBefore: cursor, aside, commands: own.commands ?? [] };
 }
 
 /**

@@ -7,7 +7,7 @@ import { type BatchFacts, canonicalBatch } from './batch.js';
 /** The values of the canonical form by the names of their columns, in its order, after the domain: docs/hashing.md. */
 export const BATCH_FIELDS = [
   ...['topic', 'partition', 'batch_no', 'batch_id', 'first_offset', 'next_offset', 'charged', 'openings', 'duplicates'],
-  ...['superseded', 'skipped', 'unpriced', 'dead_letters', 'merkle_root', 'prev_hash', 'sealed_at'],
+  ...['superseded', 'skipped', 'unpriced', 'dead_letters', 'merkle_root', 'aside_root', 'prev_hash', 'sealed_at'],
 ] as const;
 
 /** Reads the canonical form of a batch; undefined when the text is none. */
@@ -16,7 +16,7 @@ export function batchOfCanonical(text: string): BatchFacts | undefined {
   if (values?.length !== BATCH_FIELDS.length + 1) return undefined;
   const [, topic = '', partition, batchNo, batchId, firstOffset = '', nextOffset = '', ...more] = values;
   const [charged, openings, duplicates, superseded, skipped, unpriced, deadLetters, ...ends] = more;
-  const [merkleRoot = '', prevHash = '', sealedAt = ''] = ends;
+  const [merkleRoot = '', asideRoot = '', prevHash = '', sealedAt = ''] = ends;
   if (!/^\d+$/.test(firstOffset) || !/^\d+$/.test(nextOffset)) return undefined;
   const batch: BatchFacts = {
     source: { topic, partition: Number(partition) },
@@ -34,6 +34,7 @@ export function batchOfCanonical(text: string): BatchFacts | undefined {
       deadLetters: Number(deadLetters),
     },
     merkleRoot: Buffer.from(merkleRoot, 'hex'),
+    asideRoot: Buffer.from(asideRoot, 'hex'),
     prevHash: Buffer.from(prevHash, 'hex'),
     sealedAt,
   };

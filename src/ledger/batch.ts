@@ -42,6 +42,8 @@ export interface BatchFacts {
   readonly counts: BatchCounts;
   /** RFC 6962 root over the entry hashes, ordered by (kafka offset, seq). */
   readonly merkleRoot: Buffer;
+  /** Root over what the batch sets aside: set-aside.ts. */
+  readonly asideRoot: Buffer;
   readonly prevHash: Buffer;
   readonly sealedAt: string;
 }
@@ -78,6 +80,7 @@ export function canonicalBatch(batch: BatchFacts): string {
     String(counts.unpriced),
     String(counts.deadLetters),
     batch.merkleRoot.toString('hex'),
+    batch.asideRoot.toString('hex'),
     batch.prevHash.toString('hex'),
     batch.sealedAt,
   ]);

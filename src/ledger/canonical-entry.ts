@@ -69,6 +69,7 @@ export class EntryHasher {
     line.text(canonicalDetail(entry.detail));
     line.integer(entry.referenceSeq);
     line.text(entry.actor);
+    line.text(entry.commandHash);
     line.text(entry.source.topic);
     line.integer(entry.source.partition);
     line.text(entry.source.kafkaOffset.toString());

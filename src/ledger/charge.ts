@@ -62,6 +62,7 @@ export function bookIntent(
     detail: refusal === undefined ? null : refusalDetail(refusal, shape),
     referenceSeq: origin.referenceSeq ?? null,
     actor: null,
+    commandHash: null,
     source: origin.source,
     occurredAt: origin.occurredAt,
   };
@@ -89,6 +90,7 @@ export function bookOpening(account: Account, origin: Omit<EntryOrigin, 'traceId
     detail: recordedTerms(account),
     referenceSeq: null,
     actor: null,
+    commandHash: null,
     source: origin.source,
     occurredAt: origin.occurredAt,
   };

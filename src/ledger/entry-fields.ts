@@ -15,7 +15,7 @@ const ABSENT = '\\N';
 const UNESCAPED: Readonly<Record<string, string>> = { b: '\b', f: '\f', n: '\n', r: '\r', t: '\t', v: '\v' };
 
 /** Where the fields of the canonical form stand, its domain being field 0: docs/hashing.md. */
-export const FIELD_COUNT = 35;
+export const FIELD_COUNT = 36;
 /** The position of the field `meters`. */
 export const METERS_AT = 18;
 /** The position of the field `detail`. */
@@ -50,7 +50,8 @@ export function entryOfFields(fields: readonly string[]): LedgerEntry | undefine
 function readEntry(texts: readonly (string | null)[]): LedgerEntry {
   const [, tenantId, seq, traceId, type, status, amount, balanceBefore, balanceAfter, heldBefore, ...more] = texts;
   const [heldAfter, currency, requests, countedOn] = more;
-  const [description, detail, referenceSeq, actor, topic, partition, kafkaOffset, occurredAt] = texts.slice(27);
+  const [description, detail, referenceSeq, actor, commandHash, ...origin] = texts.slice(27);
+  const [topic, partition, kafkaOffset, occurredAt] = origin;
   return {
     tenantId: present(tenantId),
     seq: integer(present(seq)),
@@ -70,6 +71,7 @@ function readEntry(texts: readonly (string | null)[]): LedgerEntry {
     detail: objectOf(detail, detailOf),
     referenceSeq: integerOrNull(referenceSeq),
     actor: actor ?? null,
+    commandHash: commandHash ?? null,
     source: {
       topic: present(topic),
       partition: integer(present(partition)),

@@ -68,6 +68,8 @@ export interface LedgerEntry {
   readonly referenceSeq: number | null;
   /** Who gave the command; null for usage. */
   readonly actor: string | null;
+  /** Hash of the command's record (commands/command-hash.ts), 64 hexadecimal digits; null for usage. */
+  readonly commandHash: string | null;
   readonly source: EntrySource;
   readonly occurredAt: string;
 }

@@ -7,12 +7,12 @@
 import type { Account, AccountTerms } from './account.js';
 import type { BatchStamp, SealedBatch, StreamSource } from './batch.js';
 import type { CommandRecord, RecordedCommand } from './commands/command-content.js';
-import type { DeadLetter } from './dead-letter.js';
 import type { HashedEntry } from './canonical-entry.js';
 import type { LedgerEntry } from './entry.js';
 import type { UsageCompleted, UsageEvent } from './events.js';
 import type { AmountNano } from './money.js';
 import type { PricedVersion, PriceSpan } from './price-book.js';
+import type { SealedAside } from './set-aside.js';
 import type { TraceState } from './trace.js';
 
 /** How far a source has been charged; the row is lock, fence and position at once. */
@@ -66,11 +66,9 @@ export interface UnpricedUsage {
 export interface BatchAppend {
   readonly batch: SealedBatch;
   readonly cursorBefore: Cursor;
-  readonly deadLetters: readonly DeadLetter[];
-  readonly skipped: readonly SkippedEvent[];
-  readonly unpriced: readonly UnpricedUsage[];
+  readonly aside: SealedAside;
   /** The commands that became an entry of this batch. */
-  readonly commands?: readonly CommandRecord[];
+  readonly commands: readonly CommandRecord[];
 }
 
 /** What the entries of batches that are written together do to accounts and holds. */

@@ -8,6 +8,9 @@
  */
 import { hash } from 'node:crypto';
 
+/** The root of the tree without leaves. */
+export const ROOT_OF_NONE = hash('sha256', '', 'buffer');
+
 const NODE_PREFIX = 0x01;
 const HASH_BYTES = 32;
 
@@ -29,7 +32,7 @@ export class MerkleLeaves {
    * Source: RFC 6962 §2.1; pairing level by level and lifting an odd last node gives the same tree as its recursive split.
    */
   root(): Buffer {
-    if (this.count === 0) return hash('sha256', '', 'buffer');
+    if (this.count === 0) return ROOT_OF_NONE;
     for (let width = this.count; width > 1; width = Math.ceil(width / 2)) pairUp(this.#digests, width);
     return Buffer.from(this.#digests.subarray(0, HASH_BYTES));
   }

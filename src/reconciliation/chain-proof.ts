@@ -8,7 +8,7 @@
 import type pg from 'pg';
 import type { SealedBatch } from '../ledger/batch.js';
 import type { EntryKey } from '../ledger/ledger-store.js';
-import { merkleRoot } from '../ledger/merkle.js';
+import { merkleRoot, ROOT_OF_NONE } from '../ledger/merkle.js';
 import {
   type BatchLeaves,
   batchOfLine,
@@ -142,12 +142,20 @@ class LeafCheck {
     } else if (!merkleRoot(found?.leaves ?? NO_LEAVES).equals(batch.merkleRoot)) {
       this.#batch(batch, 'has another Merkle root than its entries');
     }
+    this.#checkAside(batch);
     if (found === undefined || fits(batch, found)) return;
     const sealed = `${batchName(batch)} (offsets ${batch.firstOffset} to ${batch.nextOffset - 1n}, ${batch.sealedAt})`;
     this.#entries(
       await entriesBeside(this.#snapshot, batch, NAMED_MAX),
       `does not have the source, position or time of ${sealed}`,
     );
+  }
+
+  /** What it set aside is held against its root elsewhere (aside-proof.ts), where there is anything. */
+  #checkAside(batch: SealedBatch): void {
+    const { skipped, unpriced, deadLetters } = batch.counts;
+    if (skipped + unpriced + deadLetters > 0 || batch.asideRoot.equals(ROOT_OF_NONE)) return;
+    this.#batch(batch, 'set nothing aside, and has a root over something');
   }
 
   async unsealed({ batchId }: BatchLeaves): Promise<void> {

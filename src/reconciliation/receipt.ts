@@ -6,6 +6,7 @@
  */
 import { hash } from 'node:crypto';
 import { BATCH_FIELDS, textsOf } from '../ledger/batch-fields.js';
+import { canonicalJson } from '../ledger/canonical-json.js';
 import { type BatchFacts, batchHash, canonicalBatch } from '../ledger/batch.js';
 import { canonicalEntry, entryHash } from '../ledger/canonical-entry.js';
 import type { LedgerEntry } from '../ledger/entry.js';
@@ -107,13 +108,5 @@ export function batchFields(canonical: string): Record<string, string | null> {
 /** SHA-256 of a document without its own hash, as JSON without blanks and with names in ascending order. */
 export function documentHash(document: object): string {
   const { document_hash: _hash, ...rest } = document as { document_hash?: unknown };
-  return hash('sha256', JSON.stringify(ordered(rest)), 'hex');
-}
-
-/** The same value with the names of its objects in ascending order. */
-function ordered(value: unknown): unknown {
-  if (Array.isArray(value)) return value.map(ordered);
-  if (typeof value !== 'object' || value === null) return value;
-  const pairs = Object.entries(value).sort(([one], [other]) => (one < other ? -1 : 1));
-  return Object.fromEntries(pairs.map(([name, each]) => [name, ordered(each)]));
+  return hash('sha256', canonicalJson(rest), 'hex');
 }

@@ -11,6 +11,7 @@ import { type ProofSnapshot, withProofSnapshot } from '../ledger/postgres/proof-
 import { findUnfitRecords } from '../ledger/postgres/record-rows.js';
 import { type EntryFigures, proveEntries } from './account-proof.js';
 import type { FoundAnchor } from './anchor.js';
+import { proveAside } from './aside-proof.js';
 import { type AnchorFigures, proveAnchors } from './anchor-proof.js';
 import { type FollowedChains, followBatches } from './chain-proof.js';
 import { type LedgerProblem, ProblemLog } from './verify-problem.js';
@@ -54,6 +55,7 @@ async function verifySnapshot(snapshot: ProofSnapshot, order: VerifyOrder): Prom
   const { scope, anchors } = order;
   const [ofEntries, ofChains, ofRecords] = [1, 2, 3].map(() => new ProblemLog(order.problemsMax)) as Logs;
   const { entries, chains } = await proveBoth(snapshot, order, { ofEntries, ofChains });
+  await proveAside(snapshot, scope, ofRecords.add);
   for (const finding of await findUnfitRecords(snapshot, scope, RECORDS_NAMED_MAX)) ofRecords.add(finding);
   const anchored =
     anchors === undefined

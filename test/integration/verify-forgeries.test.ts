@@ -307,6 +307,59 @@ describe('verifying a ledger', function () {
         'was redriven and charged, and trace forged of bolt has no such entry',
       ],
     ],
+    [
+      'the tokens of a parked completion changed before it is priced',
+      () => [`UPDATE unpriced_usage SET event = jsonb_set(event, '{usage,outputTokens}', '2')`],
+      () => [`parked completion ${completed()}/7 (trace parked of acme) ${HASH}`],
+    ],
+    [
+      'the meters of a parked completion changed',
+      () => [`UPDATE unpriced_usage SET meters = '{requests}'`],
+      () => [`parked completion ${completed()}/7 (trace parked of acme) ${HASH}`],
+    ],
+    [
+      'the bytes, the key, the headers and the reason of a dead letter changed, one by one',
+      () => [
+        `UPDATE dead_letters SET message_value = 'another' WHERE reason = 'INVALID_JSON'`,
+        `UPDATE dead_letters SET message_key = 'another' WHERE kafka_offset = 1 AND reason = 'OCCURRED_AT_TOO_OLD'`,
+        `UPDATE dead_letters SET headers = '{"x":[]}' WHERE kafka_offset = 2 AND reason = 'OCCURRED_AT_TOO_OLD'`,
+        `UPDATE dead_letters SET detail = 'another' WHERE kafka_offset = 0 AND reason = 'OCCURRED_AT_TOO_OLD'`,
+      ],
+      () => [
+        `dead letter ${completed()}/5 ${HASH}`,
+        '/1 (trace bolt-1 of bolt)',
+        '/2 (trace bolt-2 of bolt)',
+        '/0 (trace',
+      ],
+    ],
+    [
+      'the event and the reason of a skipped event changed',
+      () => [`UPDATE skipped_events SET event = event || '{"model":"another"}', reason = 'internal'`],
+      () => [`skipped event ${completed()}/6 (trace internal of acme) ${HASH}`],
+    ],
+    [
+      'a parked completion changed together with its hash',
+      () => [`UPDATE unpriced_usage SET meters = '{requests}', row_hash = sha256('another')`],
+      () => [`batch ${completed()}#1 has another root than the hashes of what it set aside`],
+    ],
+    [
+      'a root over what a batch never set aside',
+      () => [`UPDATE ledger_batches SET aside_root = sha256('another') WHERE ${batchOfCompletions(2)}`],
+      () => [`batch ${completed()}#2 set nothing aside, and has a root over something`],
+    ],
+    [
+      'the key of a command, and the content of another changed',
+      () => [
+        `UPDATE ledger_commands SET key = 'another' WHERE key = 'refund'`,
+        `UPDATE ledger_commands SET content = content || '{"amount":"9.000000000"}' WHERE key = 'adjust'`,
+        `UPDATE ledger_commands SET kind = 'credit' WHERE key = 'limits'`,
+      ],
+      () => [
+        'command another of acme is not the one that its entry #11 covers',
+        'command adjust of acme is not the one that its entry #12 covers',
+        'command limits of acme is not the one that its entry #13 covers',
+      ],
+    ],
   ];
 
   for (const [what, statements, findings] of FORGERIES) {

@@ -23,6 +23,7 @@ const FIRST = 'CreateLedger1767225600000';
 const COMMANDS = 'LedgerCommands1767312000000';
 const PRICE_BOOKS = 'PriceBooks1767398400000';
 const DEAD_LETTERS = 'DeadLetterRedrive1767484800000';
+const SET_ASIDE_HASHES = 'SetAsideHashes1768262400000';
 
 /** The digits that order the migrations. */
 function timestampsOf(names: readonly string[]): string[] {
@@ -166,6 +167,17 @@ describe('the migrations', () => {
     const error = await failureOf(revertLastMigration({ ownerUrl }));
     expect(error.code).to.equal('POSTGRES_FAILED');
     expect(error.message).to.include('dead letters have been redriven or discarded');
+  });
+
+  it('the hashes of what is set aside are not taken back once a batch is sealed over them', async () => {
+    await migrate({ ownerUrl });
+    await revertAfter(SET_ASIDE_HASHES);
+    const pool = openApplicationPool(database);
+    await insertRow(pool, 'ledger_batches');
+    await pool.end();
+    const error = await failureOf(revertLastMigration({ ownerUrl }));
+    expect(error.code).to.equal('POSTGRES_FAILED');
+    expect(error.message).to.include('batches have been sealed over what they set aside');
   });
 
   it('carry the credits of an earlier version over, so that their keys stay taken', async () => {

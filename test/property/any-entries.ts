@@ -63,6 +63,7 @@ export const anyEntry: fc.Arbitrary<LedgerEntry> = fc.record({
   detail: optional(fc.dictionary(names, texts, { minKeys: 1, maxKeys: 4 })),
   referenceSeq: optional(counts),
   actor: optional(texts),
+  commandHash: optional(fc.stringMatching(/^[0-9a-f]{64}$/)),
   source: fc.record({
     topic: fc.constantFrom('usage.completed', '~commands'),
     partition: fc.integer({ min: 0, max: 2 ** 31 - 1 }),
@@ -86,6 +87,7 @@ export const anyBatch: fc.Arbitrary<BatchFacts> = fc.record({
     ...{ skipped: messages, unpriced: messages, deadLetters: messages },
   }),
   merkleRoot: hashes,
+  asideRoot: hashes,
   prevHash: hashes,
   sealedAt: times,
 });

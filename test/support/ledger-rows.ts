@@ -22,12 +22,12 @@ const DEFAULT_ROWS = {
   ledger_batches: {
     ...{ ...POSITION, batch_no: 1, batch_id: 1, first_offset: 7, next_offset: 8, charged: 1, openings: 0 },
     ...{ duplicates: 0, superseded: 0, skipped: 0, unpriced: 0, dead_letters: 0 },
-    ...{ merkle_root: HASH, prev_hash: HASH, hash: HASH, sealed_at: NOON },
+    ...{ merkle_root: HASH, aside_root: HASH, prev_hash: HASH, hash: HASH, sealed_at: NOON },
   },
   stream_gaps: { ...POSITION, from_offset: 1, to_offset: 2, actor: 'ops', reason: 'retention' },
   dead_letters: {
     ...{ ...POSITION, kafka_offset: 7, message_value: Buffer.from('{'), headers: '{}', reason: 'INVALID_JSON' },
-    ...{ detail: 'unexpected end', batch_id: 1, recorded_at: NOON },
+    ...{ detail: 'unexpected end', batch_id: 1, recorded_at: NOON, row_hash: HASH },
   },
   dead_letter_actions: {
     ...{ ...POSITION, kafka_offset: 7, action: 'redriven', actor: 'ops', acted_at: NOON, outcome: 'charged' },
@@ -36,11 +36,11 @@ const DEFAULT_ROWS = {
   },
   skipped_events: {
     ...{ ...POSITION, kafka_offset: 7, trace_id: 'trace-1', reason: 'no_pricing_or_internal', event: '{}' },
-    ...{ batch_id: 1, recorded_at: NOON },
+    ...{ batch_id: 1, recorded_at: NOON, row_hash: HASH },
   },
   unpriced_usage: {
     ...{ ...POSITION, tenant_id: 'acme', trace_id: 'trace-1', kafka_offset: 7, meters: ['input_tokens'], event: '{}' },
-    ...{ batch_id: 1, recorded_at: NOON },
+    ...{ batch_id: 1, recorded_at: NOON, row_hash: HASH },
   },
   reconciliation_runs: {
     ...{ run_id: 'run-1', kind: 'reconcile', actor: 'ops', started_at: NOON, finished_at: NOON, cluster_id: 'cluster' },
@@ -63,12 +63,20 @@ export type AppendOnlyTable = keyof typeof DEFAULT_ROWS;
 /** Every table whose rows never change; of dead_letters, all but one column. */
 export const APPEND_ONLY_TABLES = Object.keys(DEFAULT_ROWS) as AppendOnlyTable[];
 
-/** Inserts the default row of a table with some of its values replaced. */
+/** Inserts the default row of a table, as far as this version of it has the columns, with some of its values replaced. */
 export async function insertRow(pool: pg.Pool, table: AppendOnlyTable, values: RowValues = {}): Promise<void> {
   const row: RowValues = { ...DEFAULT_ROWS[table], ...values };
-  const columns = Object.keys(row);
+  const { rows } = await pool.query<{ attname: string }>(
+    'SELECT attname FROM pg_attribute WHERE attrelid = $1::regclass AND attnum > 0 AND NOT attisdropped',
+    [table],
+  );
+  const known = new Set(rows.map(({ attname }) => attname));
+  const columns = Object.keys(row).filter((column) => column in values || known.has(column));
   const places = columns.map((_, index) => `$${index + 1}`);
-  await pool.query(`INSERT INTO ${table} (${columns.join(', ')}) VALUES (${places.join(', ')})`, Object.values(row));
+  await pool.query(
+    `INSERT INTO ${table} (${columns.join(', ')}) VALUES (${places.join(', ')})`,
+    columns.map((column) => row[column]),
+  );
 }
 
 /** The SQLSTATE with which PostgreSQL refuses a piece of work; `accepted` when it does not. */

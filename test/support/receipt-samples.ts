@@ -3,7 +3,7 @@ import { type BatchFacts, CHAIN_GENESIS, seal, type SealedBatch } from '../../sr
 import { entryHash } from '../../src/ledger/canonical-entry.js';
 import type { LedgerEntry } from '../../src/ledger/entry.js';
 import { merklePath } from '../../src/ledger/merkle-path.js';
-import { merkleRoot } from '../../src/ledger/merkle.js';
+import { merkleRoot, ROOT_OF_NONE } from '../../src/ledger/merkle.js';
 import type { Anchor } from '../../src/reconciliation/anchor.js';
 import { type Receipt, receiptOf } from '../../src/reconciliation/receipt.js';
 
@@ -55,6 +55,7 @@ export function sampleChain(leaves: readonly string[], after: number): SealedBat
     nextOffset: 41n + BigInt(leaves.length + 2),
     counts: { ...NO_COUNTS, charged: leaves.length, duplicates: 2 },
     merkleRoot: merkleRoot(leaves),
+    asideRoot: ROOT_OF_NONE,
     prevHash: CHAIN_GENESIS,
     sealedAt: '2026-03-15T10:00:01.000Z',
   };

@@ -16,7 +16,8 @@ import type { LedgerEntry } from '../entry.js';
 import type { Cursor, LedgerStore, LedgerTransaction } from '../ledger-store.js';
 import { dayOf } from '../trace.js';
 import { assertCommand } from './command-check.js';
-import { assertSameCommand, contentOf } from './command-content.js';
+import { assertSameCommand, type CommandRecord, contentOf } from './command-content.js';
+import { commandHash } from './command-hash.js';
 import type { LedgerCommand } from './command.js';
 import type { CommandBooking } from './command-entry.js';
 import { readFacts } from './command-facts.js';
@@ -67,8 +68,10 @@ async function bookNew(
   const occurredAt = instantOf(sealedAtMs);
   const facts = await readFacts(transaction, command);
   const origin = { source: { ...cursor.source, kafkaOffset: cursor.nextOffset }, occurredAt };
-  const booking = decideCommand(account, command, { origin, facts });
-  const content = contentToAppend(command, booking);
+  const decided = decideCommand(account, command, { origin, facts });
+  const record = recordOf(command, decided.entry);
+  const booking = { ...decided, entry: { ...decided.entry, commandHash: commandHash(record) } };
+  const content = contentToAppend(record, booking);
   await appendSealed(transaction, content, { cursor, nextOffset: cursor.nextOffset + 1n, sealedAtMs });
   return booking.entry;
 }
@@ -77,18 +80,22 @@ function instantOf(ms: number): string {
   return new Date(ms).toISOString();
 }
 
+/** The command as the ledger keeps it beside its entry. */
+function recordOf(command: LedgerCommand, { seq, currency }: LedgerEntry): CommandRecord {
+  const { tenantId, key, kind, actor } = command;
+  return { tenantId, key, kind, actor, content: contentOf(command, currency), seq };
+}
+
 function contentToAppend(
-  command: LedgerCommand,
+  record: CommandRecord,
   { opening, entry, account, holdsClosed }: CommandBooking,
 ): BatchContent {
-  const { tenantId, key, kind, actor } = command;
-  const content = contentOf(command, entry.currency);
   return batchContent({
     counts: { charged: 1, openings: opening === undefined ? 0 : 1 },
     entries: opening === undefined ? [entry] : [opening, entry],
     accounts: [account],
     holdsClosed,
-    commands: [{ tenantId, key, kind, actor, content, seq: entry.seq }],
+    commands: [record],
   });
 }
 

@@ -64,6 +64,7 @@ export function bookEntry(
     detail: null,
     referenceSeq: null,
     actor: command.actor,
+    commandHash: null,
     ...shape,
     ...origin,
   };

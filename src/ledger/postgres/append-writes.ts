@@ -14,7 +14,7 @@ import { type ColumnOf, columnArrays, TRACE_IDS, tracesByTenant } from './array-
 import { insertCommands } from './command-rows.js';
 import { rowPieces } from './entry-rows.js';
 import { ENTRY_COLUMNS } from './rows.js';
-import { insertDeadLetters, insertSkipped, insertUnpriced } from './set-aside-writes.js';
+import { writeAside } from './set-aside-writes.js';
 
 /** Writes sealed batches, their entries being written, in the database transaction of the client. Throws FENCED. */
 export async function writeAppend(client: pg.ClientBase, append: LedgerAppend): Promise<void> {
@@ -22,9 +22,7 @@ export async function writeAppend(client: pg.ClientBase, append: LedgerAppend): 
   await openHolds(client, append);
   await closeHolds(client, append.holdsClosed);
   for (const batch of append.batches) {
-    await insertDeadLetters(client, batch);
-    await insertSkipped(client, batch);
-    await insertUnpriced(client, batch);
+    await writeAside(client, batch);
     await insertCommands(client, batch);
   }
   await sealBatches(client, append.batches);
@@ -119,6 +117,7 @@ const BATCH_COLUMNS: readonly ColumnOf<BatchAppend>[] = [
   ({ batch }) => batch.counts.unpriced,
   ({ batch }) => batch.counts.deadLetters,
   ({ batch }) => byteaOf(batch.merkleRoot),
+  ({ batch }) => byteaOf(batch.asideRoot),
   ({ batch }) => byteaOf(batch.hash),
   ({ batch }) => batch.sealedAt,
   ({ batch }) => byteaOf(batch.prevHash),
@@ -137,9 +136,10 @@ async function sealBatches(client: pg.ClientBase, batches: readonly BatchAppend[
     text: `WITH sealed AS (
        SELECT * FROM unnest($1::text[], $2::int[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[], $7::int[],
          $8::int[], $9::int[], $10::int[], $11::int[], $12::int[], $13::int[], $14::bytea[], $15::bytea[],
-         $16::timestamptz[], $17::bytea[], $18::bigint[], $19::bigint[])
+         $16::bytea[], $17::timestamptz[], $18::bytea[], $19::bigint[], $20::bigint[])
          AS s(topic, partition, batch_no, batch_id, first_offset, next_offset, charged, openings, duplicates, superseded,
-           skipped, unpriced, dead_letters, merkle_root, hash, sealed_at, prev_hash, batch_no_before, next_offset_before)),
+           skipped, unpriced, dead_letters, merkle_root, aside_root, hash, sealed_at, prev_hash, batch_no_before,
+           next_offset_before)),
      advanced AS (
        UPDATE stream_cursors c SET next_offset = s.next_offset, batch_no = s.batch_no, head = s.hash
        FROM sealed s
@@ -147,9 +147,10 @@ async function sealBatches(client: pg.ClientBase, batches: readonly BatchAppend[
          AND c.batch_no = s.batch_no_before
        RETURNING c.topic, c.partition)
      INSERT INTO ledger_batches (topic, partition, batch_no, batch_id, first_offset, next_offset, charged, openings,
-       duplicates, superseded, skipped, unpriced, dead_letters, merkle_root, hash, sealed_at, prev_hash)
+       duplicates, superseded, skipped, unpriced, dead_letters, merkle_root, aside_root, hash, sealed_at, prev_hash)
      SELECT s.topic, s.partition, s.batch_no, s.batch_id, s.first_offset, s.next_offset, s.charged, s.openings,
-       s.duplicates, s.superseded, s.skipped, s.unpriced, s.dead_letters, s.merkle_root, s.hash, s.sealed_at, s.prev_hash
+       s.duplicates, s.superseded, s.skipped, s.unpriced, s.dead_letters, s.merkle_root, s.aside_root, s.hash, s.sealed_at,
+       s.prev_hash
      FROM sealed s JOIN advanced a ON a.topic = s.topic COLLATE "C" AND a.partition = s.partition
      RETURNING topic, partition`,
     values: columnArrays(batches, BATCH_COLUMNS),

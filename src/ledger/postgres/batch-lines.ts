@@ -18,7 +18,8 @@ function timeOf(value: string): string {
 /** The batches of a scope by batch id, for `batchOfLine`. */
 export function batchStatement(scope: ProofScope): string {
   return `SELECT b.topic, b.partition, b.batch_no, b.batch_id, b.first_offset, b.next_offset, b.charged, b.openings,
-      b.duplicates, b.superseded, b.skipped, b.unpriced, b.dead_letters, b.merkle_root, b.prev_hash, b.hash,
+      b.duplicates, b.superseded, b.skipped, b.unpriced, b.dead_letters, b.merkle_root, b.aside_root, b.prev_hash,
+      b.hash,
       ${timeOf('b.sealed_at')}
     FROM ledger_batches b WHERE ${sourcesIn(scope, 'b')} ORDER BY b.batch_id`;
 }
@@ -44,9 +45,10 @@ export function batchOfLine(line: string): SealedBatch {
       deadLetters: count(12),
     },
     merkleRoot: bytesOf(text(13)),
-    prevHash: bytesOf(text(14)),
-    hash: bytesOf(text(15)),
-    sealedAt: text(16),
+    asideRoot: bytesOf(text(14)),
+    prevHash: bytesOf(text(15)),
+    hash: bytesOf(text(16)),
+    sealedAt: text(17),
   };
 }
 

@@ -12,7 +12,7 @@ import { type AmountNano, parseAmount } from '../money.js';
 import { ENTRY_SELECT, type EntryRow, storedEntryOf } from './proof-rows.js';
 
 /** Writes the commands of a batch. */
-export async function insertCommands(client: pg.ClientBase, { batch, commands = [] }: BatchAppend): Promise<void> {
+export async function insertCommands(client: pg.ClientBase, { batch, commands }: BatchAppend): Promise<void> {
   for (const { tenantId, key, kind, content, seq, actor } of commands) {
     await client.query(
       `INSERT INTO ledger_commands (tenant_id, key, kind, content, seq, actor, batch_id, recorded_at)

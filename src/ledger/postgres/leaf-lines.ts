@@ -24,8 +24,8 @@ export const LEAF_SELECT = [
   ...['held_before', 'held_after', 'currency', 'requests', 'counted_on', 'input_tokens', 'output_tokens'].map(column),
   ...['input_price', 'output_price', 'meters', 'price_version', 'provider', 'model', 'api_key_id'].map(column),
   ...['e.preset_item_id', spelled('stream'), 'e.outcome', spelled('allow_negative')],
-  ...['description', 'detail', 'reference_seq', 'actor', 'source_topic', 'source_partition'].map(column),
-  ...['source_offset', 'occurred_at', 'entry_hash'].map(column),
+  ...['description', 'detail', 'reference_seq', 'actor', 'command_hash', 'source_topic'].map(column),
+  ...['source_partition', 'source_offset', 'occurred_at', 'entry_hash'].map(column),
 ].join(', ');
 
 function column(name: string): string {

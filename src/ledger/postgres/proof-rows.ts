@@ -37,6 +37,7 @@ export interface EntryRow extends UsageColumns {
   readonly detail: Readonly<Record<string, string>> | null;
   readonly reference_seq: string | null;
   readonly actor: string | null;
+  readonly command_hash: string | null;
   readonly source_topic: string;
   readonly source_partition: number;
   readonly source_offset: string;
@@ -93,6 +94,7 @@ export function storedEntryOf(row: EntryRow): StoredEntry {
       detail: row.detail,
       referenceSeq: countOf(row.reference_seq),
       actor: row.actor,
+      commandHash: row.command_hash,
       source: { topic: row.source_topic, partition: row.source_partition, kafkaOffset: BigInt(row.source_offset) },
       occurredAt: row.occurred_at.toISOString(),
     },
@@ -117,6 +119,7 @@ interface BatchRow {
   readonly unpriced: number;
   readonly dead_letters: number;
   readonly merkle_root: Buffer;
+  readonly aside_root: Buffer;
   readonly prev_hash: Buffer;
   readonly hash: Buffer;
   readonly sealed_at: Date;
@@ -169,6 +172,7 @@ function sealedBatchOf(row: BatchRow): SealedBatch {
       deadLetters: row.dead_letters,
     },
     merkleRoot: row.merkle_root,
+    asideRoot: row.aside_root,
     prevHash: row.prev_hash,
     sealedAt: row.sealed_at.toISOString(),
     hash: row.hash,

@@ -127,5 +127,7 @@ class SnapshotConnections {
       }
       rest.push(part.subarray(end));
     }
+    await client.query('COMMIT');
+    this.#release(client, false);
   }
 }

@@ -18,7 +18,7 @@ export const ENTRY_COLUMNS = [
   ...['tenant_id', 'seq', 'trace_id', 'type', 'status', 'amount', 'balance_before', 'balance_after'],
   ...['held_before', 'held_after', 'currency', 'requests', 'counted_on', 'input_tokens', 'output_tokens'],
   ...['input_price', 'output_price', 'meters', 'price_version', 'provider', 'model', 'api_key_id', 'preset_item_id'],
-  ...['stream', 'outcome', 'allow_negative', 'description', 'detail', 'reference_seq', 'actor'],
+  ...['stream', 'outcome', 'allow_negative', 'description', 'detail', 'reference_seq', 'actor', 'command_hash'],
   ...['source_topic', 'source_partition', 'source_offset', 'occurred_at', 'recorded_at', 'batch_id', 'entry_hash'],
 ] as const;
 

@@ -8,7 +8,7 @@ import { chargeItems, type ChargedItems, type ChargePorts } from '../../consumer
 import type { PlannedItem } from '../../consumers/chunk-plan.js';
 import { deadLetter, type IntakeItem } from '../../consumers/intake.js';
 import { appendSealed } from '../../ledger/append-sealed.js';
-import type { SealedBatch, StreamSource } from '../../ledger/batch.js';
+import type { StreamSource } from '../../ledger/batch.js';
 import { batchContent, lockCommandCursor } from '../../ledger/commands/command-stream.js';
 import { type DeadLetter, letterName, type LetterPosition, type RedriveOutcome } from '../../ledger/dead-letter.js';
 import type { EntryStatus } from '../../ledger/entry.js';
@@ -185,35 +185,13 @@ async function bury(
 ): Promise<MessageRepair[]> {
   if (letters.length === 0) return [];
   const cursor = await lockCommandCursor(transaction.ledger, source);
-  const batch = await sealLetters(transaction, cursor, { count: letters.length, sealedAtMs: clock.nowMs() });
-  for (const [origin, ofOrigin] of byOrigin(letters)) await transaction.bury(batch, origin, ofOrigin);
+  const content = batchContent({ counts: { deadLetters: letters.length }, buried: letters });
+  const nextOffset = cursor.nextOffset + BigInt(letters.length);
+  const batch = await appendSealed(transaction.ledger, content, { cursor, nextOffset, sealedAtMs: clock.nowMs() });
   const records = letters.map(({ position, letter: { tenantId, traceId } }, index): RepairRecord => {
     const repairedAs = { ...source, kafkaOffset: cursor.nextOffset + BigInt(index) };
     return { ...position, outcome: 'deadLetter', tenantId, traceId, repairedAs };
   });
   await transaction.record(records, batch, signer);
   return letters.map(({ position }) => ({ position, kind: 'repaired', outcome: 'deadLetter', entry: undefined }));
-}
-
-function sealLetters(
-  { ledger }: RepairTransaction,
-  cursor: Cursor,
-  { count, sealedAtMs }: { readonly count: number; readonly sealedAtMs: number },
-): Promise<SealedBatch> {
-  const nextOffset = cursor.nextOffset + BigInt(count);
-  return appendSealed(ledger, batchContent({ counts: { deadLetters: count } }), { cursor, nextOffset, sealedAtMs });
-}
-
-function byOrigin(
-  letters: readonly { position: LetterPosition; letter: DeadLetter }[],
-): Map<StreamSource, DeadLetter[]> {
-  const groups = new Map<string, { source: StreamSource; letters: DeadLetter[] }>();
-  for (const { position, letter } of letters) {
-    const { topic, partition } = position;
-    const name = `${topic}/${partition}`;
-    const group = groups.get(name) ?? { source: { topic, partition }, letters: [] };
-    groups.set(name, group);
-    group.letters.push(letter);
-  }
-  return new Map([...groups.values()].map(({ source, letters: ofSource }) => [source, ofSource]));
 }

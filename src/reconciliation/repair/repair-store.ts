@@ -5,14 +5,13 @@
  * so that of two repairs of one message the second finds the first or fails with POSTGRES_CONFLICT.
  */
 import type pg from 'pg';
-import type { SealedBatch, StreamSource } from '../../ledger/batch.js';
-import type { DeadLetter, LetterPosition, RedriveOutcome } from '../../ledger/dead-letter.js';
+import type { SealedBatch } from '../../ledger/batch.js';
+import type { LetterPosition, RedriveOutcome } from '../../ledger/dead-letter.js';
 import { letterName } from '../../ledger/dead-letter.js';
 import type { LedgerTransaction } from '../../ledger/ledger-store.js';
 import { arrayLiteral } from '../../ledger/postgres/array-literal.js';
 import { inLedgerTransaction } from '../../ledger/postgres/database-transaction.js';
 import { PostgresLedgerTransaction } from '../../ledger/postgres/postgres-ledger-store.js';
-import { insertDeadLetters } from '../../ledger/postgres/set-aside-writes.js';
 import { translatePostgresError } from '../../runtime/postgres.js';
 import type { ReconcileReport } from '../reconcile/report.js';
 
@@ -40,8 +39,6 @@ export interface RepairTransaction {
   readonly ledger: LedgerTransaction;
   /** Those of the positions that have been repaired, by `letterName`. */
   repairedAmong(positions: readonly LetterPosition[]): Promise<ReadonlySet<string>>;
-  /** Writes dead letters at their own positions, sealed by a batch of the repair stream. */
-  bury(batch: SealedBatch, source: StreamSource, letters: readonly DeadLetter[]): Promise<void>;
   record(records: readonly RepairRecord[], batch: SealedBatch, signer: RepairSigner): Promise<void>;
 }
 
@@ -89,24 +86,9 @@ function transactionOn(client: pg.PoolClient): RepairTransaction {
       );
       return new Set(rows.map((row) => letterName({ ...row, kafkaOffset: BigInt(row.kafka_offset) })));
     },
-    bury: async (batch, source, deadLetters) => {
-      const { batchId, sealedAt } = batch;
-      await insertDeadLetters(client, { ...EMPTY_APPEND, batch: { ...batch, source, batchId, sealedAt }, deadLetters });
-    },
     record: (records, batch, signer) => record(client, records, { batch, signer }),
   };
 }
-
-const EMPTY_APPEND = {
-  ...{ entries: [], accounts: [], holdsOpened: [], holdsClosed: [], deadLetters: [], skipped: [], unpriced: [] },
-  cursorBefore: {
-    source: { topic: '', partition: 0 },
-    nextOffset: 0n,
-    batchNo: 0,
-    head: Buffer.alloc(0),
-    clusterId: '',
-  },
-};
 
 function positionArrays(positions: readonly LetterPosition[]): string[] {
   return [

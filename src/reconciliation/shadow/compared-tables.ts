@@ -31,18 +31,23 @@ const POSITION: readonly KeyColumn[] = [...PARTITION, { name: 'kafka_offset', ty
 
 /** The tables that are compared by batch, what matters most first. */
 export const COMPARED_TABLES: readonly ComparedTable[] = [
-  { name: 'ledger_entries', key: [TENANT, { name: 'seq', type: 'bigint' }], ignored: [], derived: ['entry_hash'] },
+  {
+    name: 'ledger_entries',
+    key: [TENANT, { name: 'seq', type: 'bigint' }],
+    ignored: [],
+    derived: ['command_hash', 'entry_hash'],
+  },
   {
     name: 'ledger_batches',
     key: [...PARTITION, { name: 'batch_no', type: 'bigint' }],
     ignored: [],
-    derived: ['prev_hash', 'hash'],
+    derived: ['aside_root', 'prev_hash', 'hash'],
   },
   { name: 'ledger_commands', key: [TENANT, { name: 'key', type: 'text' }], ignored: [], derived: [] },
-  { name: 'dead_letters', key: POSITION, ignored: ['redrive_state'], derived: [] },
+  { name: 'dead_letters', key: POSITION, ignored: ['redrive_state'], derived: ['row_hash'] },
   { name: 'dead_letter_actions', key: POSITION, ignored: [], derived: [] },
-  { name: 'skipped_events', key: POSITION, ignored: [], derived: [] },
-  { name: 'unpriced_usage', key: [TENANT, { name: 'trace_id', type: 'text' }], ignored: [], derived: [] },
+  { name: 'skipped_events', key: POSITION, ignored: [], derived: ['row_hash'] },
+  { name: 'unpriced_usage', key: [TENANT, { name: 'trace_id', type: 'text' }], ignored: [], derived: ['row_hash'] },
   { name: 'repaired_messages', key: POSITION, ignored: [], derived: [] },
 ];
 

@@ -19,7 +19,7 @@ describe('the documents of an entry', () => {
   it('CSV leaves missing values empty and quotes what needs it', () => {
     const description = 'said "no", twice\nand left';
     const [, row = ''] = entriesCsv([recorded({ description, detail: { limit: '5' } })]).split('\r\n');
-    expect(row).to.include(',"said ""no"", twice\nand left","{""limit"":""5""}",,,usage.completed,3,41,');
+    expect(row).to.include(',"said ""no"", twice\nand left","{""limit"":""5""}",,,,usage.completed,3,41,');
     expect(row.startsWith('tenant-1,8,trace-1,DEDUCT,COMMITTED,0.018000000,10.000000000,9.982000000,')).to.equal(true);
   });
 

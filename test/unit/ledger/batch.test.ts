@@ -11,13 +11,14 @@ const BATCH: BatchFacts = {
   nextOffset: 9_007_199_254_740_993n,
   counts: { charged: 11, openings: 12, duplicates: 13, superseded: 14, skipped: 15, unpriced: 16, deadLetters: 18 },
   merkleRoot: Buffer.alloc(32, 0xab),
+  asideRoot: Buffer.alloc(32, 0xcd),
   prevHash: CHAIN_GENESIS,
   sealedAt: '2026-03-15T10:00:01.000Z',
 };
 
 const BATCH_TEXT =
   '["tollbook.batch.v1","usage.completed","3","1","17","40","9007199254740993","11","12","13","14","15","16","18",' +
-  `"${'ab'.repeat(32)}","${'00'.repeat(32)}","2026-03-15T10:00:01.000Z"]`;
+  `"${'ab'.repeat(32)}","${'cd'.repeat(32)}","${'00'.repeat(32)}","2026-03-15T10:00:01.000Z"]`;
 
 const VARIANTS: readonly [name: string, batch: BatchFacts][] = [
   ['the topic', { ...BATCH, source: { topic: 'usage.pending', partition: 3 } }],
@@ -27,6 +28,7 @@ const VARIANTS: readonly [name: string, batch: BatchFacts][] = [
   ['the first offset', { ...BATCH, firstOffset: 41n }],
   ['the next offset', { ...BATCH, nextOffset: 9_007_199_254_740_992n }],
   ['the Merkle root', { ...BATCH, merkleRoot: Buffer.alloc(32, 0xac) }],
+  ['the root of what it sets aside', { ...BATCH, asideRoot: Buffer.alloc(32, 0xce) }],
   ['the hash before it', { ...BATCH, prevHash: Buffer.alloc(32, 1) }],
   ['the time of sealing', { ...BATCH, sealedAt: '2026-03-15T10:00:01.001Z' }],
   ...(Object.keys(BATCH.counts) as (keyof BatchFacts['counts'])[]).map((count): [string, BatchFacts] => [
@@ -40,7 +42,7 @@ describe('the hash of a batch', () => {
     const expected = createHash('sha256').update(BATCH_TEXT, 'utf8').digest('hex');
     expect(canonicalBatch(BATCH)).to.equal(BATCH_TEXT);
     expect(batchHash(BATCH).toString('hex')).to.equal(expected);
-    expect(expected).to.equal('517b05f95ee3dd84141a8b506815a97e2a1879d41abed20834cd1a6341e78d3e');
+    expect(expected).to.equal('d419f9ba99167794c123bfb5d8f243607c1f6966a208c60bdba578aa7016dfc7');
   });
 
   for (const [name, changed] of VARIANTS) {

@@ -51,6 +51,7 @@ describe('booking a granted intent', () => {
       detail: null,
       referenceSeq: null,
       actor: null,
+      commandHash: null,
     });
   });
 

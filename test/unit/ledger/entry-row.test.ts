@@ -53,6 +53,7 @@ describe('the row of an entry', () => {
       detail: null,
       reference_seq: '3',
       actor: 'ops',
+      command_hash: null,
       source_topic: 'usage.completed',
       source_partition: '3',
       source_offset: '41',

@@ -4,8 +4,10 @@ import { readFileSync } from 'node:fs';
 import { expect } from 'chai';
 import { canonicalBatch } from '../../../src/ledger/batch.js';
 import { canonicalEntry, entryHash } from '../../../src/ledger/canonical-entry.js';
+import { canonicalCommand, commandHash } from '../../../src/ledger/commands/command-hash.js';
 import { ENTRY_COLUMNS } from '../../../src/ledger/postgres/rows.js';
-import { exampleBatches, exampleEntries } from './hashing-example.js';
+import { asideHash, canonicalAside } from '../../../src/ledger/set-aside.js';
+import { exampleAside, exampleBatches, exampleCommand, exampleEntries } from './hashing-example.js';
 
 const BLOCK = /^```text (\S+)\n(.*)\n```$/gm;
 const document = readFileSync('docs/hashing.md', 'utf8');
@@ -46,10 +48,23 @@ describe('docs/hashing.md, by SHA-256 alone,', () => {
 
   it('the first batch names the root and the genesis value, and hashes to what the second one names', () => {
     const batch = JSON.parse(block('batch-1')) as string[];
-    expect(batch.slice(14, 16)).to.deep.equal([block('root'), '0'.repeat(64)]);
+    expect(batch.slice(14, 17)).to.deep.equal([block('root'), block('root-of-none'), '0'.repeat(64)]);
     expect(block('batch-1-hash')).to.equal(sha256(block('batch-1')));
-    expect((JSON.parse(block('batch-2')) as string[])[15]).to.equal(block('batch-1-hash'));
+    expect((JSON.parse(block('batch-2')) as string[])[16]).to.equal(block('batch-1-hash'));
     expect(block('batch-2-hash')).to.equal(sha256(block('batch-2')));
+  });
+
+  it('what the second batch sets aside is hashed row by row, and joined in the order of the hashes', () => {
+    for (const number of [1, 2]) {
+      expect(block(`aside-${number}-hash`)).to.equal(sha256(LEAF, block(`aside-${number}`)));
+    }
+    const [low, high] = [block('aside-1-hash'), block('aside-2-hash')].sort();
+    const root = sha256(NODE, Buffer.from(low ?? '', 'hex'), Buffer.from(high ?? '', 'hex'));
+    expect((JSON.parse(block('batch-2')) as string[])[15]).to.equal(root);
+  });
+
+  it('the hash of a command is that of its canonical form', () => {
+    expect(block('command-1-hash')).to.equal(sha256(block('command-1')));
   });
 });
 
@@ -72,9 +87,20 @@ describe('docs/hashing.md', () => {
     );
   });
 
-  it('numbers every position of both canonical forms', () => {
+  it('shows what is set aside and the record of a command as the code writes and hashes them', () => {
+    for (const [index, facts] of exampleAside().entries()) {
+      expect(block(`aside-${index + 1}`)).to.equal(canonicalAside(facts));
+      expect(block(`aside-${index + 1}-hash`)).to.equal(asideHash(facts));
+    }
+    expect(block('command-1')).to.equal(canonicalCommand(exampleCommand()));
+    expect(block('command-1-hash')).to.equal(commandHash(exampleCommand()));
+  });
+
+  it('numbers every position of the canonical forms', () => {
     expect(rowsUnder('The canonical form of an entry')).to.have.lengthOf(positionsIn('entry-1'));
     expect(rowsUnder('The canonical form of a batch')).to.have.lengthOf(positionsIn('batch-1'));
+    expect(rowsUnder('The canonical form of what is set aside')).to.have.lengthOf(positionsIn('aside-1'));
+    expect(rowsUnder('The canonical form of a command')).to.have.lengthOf(positionsIn('command-1'));
   });
 
   it('names the columns of an entry in the order of the table, but for those of its batch', () => {

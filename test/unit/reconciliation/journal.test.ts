@@ -10,7 +10,7 @@ function entryOf(parts: Partial<LedgerEntry>): LedgerEntry {
     ...{ tenantId: 'acme', seq: 3, traceId: 'trace-1', type: 'DEDUCT', status: 'COMMITTED', currency: 'USD' },
     ...{ amountNano: parseAmount('4'), balanceBeforeNano: parseAmount('10'), balanceAfterNano: parseAmount('6') },
     ...{ heldBeforeNano: parseAmount('0'), heldAfterNano: parseAmount('0'), usage: NO_USAGE, requests: 1 },
-    ...{ countedOn: '2026-03-15', description: null, detail: null, referenceSeq: null, actor: null },
+    ...{ countedOn: '2026-03-15', description: null, detail: null, referenceSeq: null, actor: null, commandHash: null },
     ...{ source: { topic: 'usage.completed', partition: 0, kafkaOffset: 7n }, occurredAt: '2026-03-14T23:59:00.000Z' },
     ...parts,
   };

@@ -12,6 +12,7 @@ import { ChargeProtocol, type ChunkOutcome } from '../consumers/charge-protocol.
 import { HoldExpiry } from '../consumers/hold-expiry.js';
 import { StreamPositions } from '../consumers/stream-positions.js';
 import { ChunkJoiner } from '../consumers/chunk-joiner.js';
+import { readBacklog } from '../consumers/stream-backlog.js';
 import { UsageConsumer } from '../consumers/usage-consumer.js';
 import type { StreamSource } from '../ledger/batch.js';
 import { COMMAND_TOPIC } from '../ledger/commands/command-stream.js';
@@ -25,11 +26,13 @@ import { sweepInflight } from '../projections/inflight-sweeper.js';
 import { ProjectionWorker } from '../projections/projection-worker.js';
 import { type ProjectedVersion, Projector } from '../projections/projector.js';
 import { REPAIR_TOPIC } from '../reconciliation/repair/repair-stream.js';
+import { ProcessWatch } from '../process/process-watch.js';
 import { systemClock } from '../runtime/clock.js';
 import type { Config } from '../runtime/config.js';
 import { TollbookError } from '../runtime/errors.js';
 import { createKafka } from '../runtime/kafka.js';
 import type { Logger } from '../runtime/logger.js';
+import { LogTails } from '../runtime/log-tails.js';
 import { Metrics } from '../runtime/metrics.js';
 import { assertSchemaCurrent } from '../runtime/migrations.js';
 import { createPostgresPool } from '../runtime/postgres.js';
@@ -37,7 +40,8 @@ import { createRedis } from '../runtime/redis.js';
 import { auditTurns } from './audit-turns.js';
 import { anchorTopics, startAnchorPublisher } from './anchor-parts.js';
 import { chargingParts } from './charging-parts.js';
-import { measured, serveMetrics, watchStreamLag } from './ledger-metrics.js';
+import { measured, serveMetrics, sharedBacklog, watchPartitions } from './ledger-metrics.js';
+import { packageVersion } from './package-version.js';
 import { onceItAnswers, type ServerWait } from './server-wait.js';
 
 export { defaultTerms } from './charging-parts.js';
@@ -94,7 +98,9 @@ async function assemble(
 ): Promise<{ projector: Projector }> {
   const { config, logger } = options;
   const metrics = new Metrics();
-  closers.push(await serveMetrics(metrics, { config, logger }));
+  const watch = new ProcessWatch({ config, kind: options.consumes ? 'consume' : 'project', version: packageVersion() });
+  closers.push(() => watch.stop());
+  closers.push(await serveMetrics({ metrics, watch }, { config, logger }));
   const pool = openPool(options);
   closers.push(() => pool.end());
   await onceItAnswers(() => assertDatabaseReady(options, pool), waitOf(options));
@@ -114,12 +120,15 @@ async function assemble(
   });
   if (options.projects) {
     metrics.watchProjections(() => projector.stats());
+    watch.parts.projections = () => projector.stats();
     const worker = projectionWorker(options, { pool, projector, reader, redis, scripts, metrics });
     closers.push(() => worker.stop());
     await onceItAnswers(() => worker.start(), waitOf(options));
   }
   if (options.consumes) closers.push(startHoldExpiry(options, { pool, projector }));
-  if (options.consumes) await startConsumer(options, closers, { pool, scripts, reader, projector, metrics });
+  if (options.consumes) await startConsumer(options, closers, { pool, scripts, reader, projector, metrics, watch });
+  watch.parts.phase = 'running';
+  closers.push(() => Promise.resolve(void (watch.parts.phase = 'stopping')));
   return { projector };
 }
 
@@ -210,7 +219,7 @@ function startHoldExpiry(
 async function startConsumer(
   options: LedgerProcessOptions,
   closers: (() => Promise<unknown>)[],
-  parts: Omit<ProjectionParts, 'redis'>,
+  parts: Omit<ProjectionParts, 'redis'> & { readonly watch: ProcessWatch },
 ): Promise<void> {
   const { config, logger } = options;
   const kafka = createKafka({ brokers: config.kafkaBrokers.split(','), clientId: 'tollbook-consume', logger });
@@ -218,8 +227,11 @@ async function startConsumer(
   const { admin, clusterId } = await onceItAnswers(() => connectAdmin(kafka, topics), waitOf(options));
   closers.push(() => admin.disconnect());
   closers.push(startAnchorPublisher(config, { pool: parts.pool, kafka, logger }));
-  const { metrics, reader } = parts;
-  watchStreamLag(metrics, { admin, reader, topics: [config.topicPending, config.topicCompleted] });
+  const tails = await onceItAnswers(
+    () => LogTails.open(kafka, [config.topicPending, config.topicCompleted]),
+    waitOf(options),
+  );
+  closers.push(() => tails.close());
   const protocol = new ChargeProtocol({
     ...chargingParts(config, { scripts: parts.scripts, logger }),
     store: new PostgresLedgerStore(parts.pool),
@@ -241,7 +253,7 @@ async function startConsumer(
       [config.topicPending, 'pending'],
       [config.topicCompleted, 'completed'],
     ]),
-    protocol: measured(joiner, metrics),
+    protocol: measured(joiner, parts.metrics),
     positions: new StreamPositions({ admin, cursors: parts.reader, clusterId }),
     cursors: parts.reader,
     chunkMessagesMax: config.chunkMessagesMax,
@@ -255,6 +267,12 @@ async function startConsumer(
     onFatal: options.onFatal,
   });
   closers.push(() => consumer.stop());
+  Object.assign(parts.watch.parts, { consumer, groupId: config.consumerGroup });
+  watchPartitions(parts.metrics, {
+    backlog: sharedBacklog(() => readBacklog(tails, parts.reader)),
+    stopped: () => consumer.stopped(),
+    clock: systemClock,
+  });
   const start = (): Promise<void> =>
     consumer.start().catch((error: unknown) => {
       throw kafkaProblem(error);

@@ -2,6 +2,7 @@
  * Owns: the partitions that could not be charged: since when and why, when each is tried again, and what the log says.
  * Does not own: pausing, seeking and charging (usage-consumer.ts), nor what an error means (runtime/errors.ts).
  * Invariants:
+ * - A chunk that is in work for too long counts as a stop as well: nobody has failed yet, and nothing is charged.
  * - A stopped partition is always tried again by itself, whatever its error was; no error stops it for ever.
  * - It counts as stopped until something of it was charged, or its cursor has moved past what failed.
  * - `sinceMs` is when it first failed, however often it has failed since.
@@ -9,7 +10,7 @@
  */
 import { sourceName, type StreamSource } from '../ledger/batch.js';
 import type { Clock } from '../runtime/clock.js';
-import { type Disposition, ERROR_CODES, type ErrorCode, type TollbookError } from '../runtime/errors.js';
+import { type Disposition, ERROR_CODES, type ErrorCode, TollbookError } from '../runtime/errors.js';
 import type { Logger } from '../runtime/logger.js';
 
 /** A partition that cannot be charged now. */
@@ -42,9 +43,21 @@ export interface StoppedPartitionsOptions extends StopTiming {
 interface Stop extends StoppedPartition {
   /** The first offset of the chunk that failed; undefined when its position could not be found. */
   readonly failedOffset: bigint | undefined;
-  readonly retryTimer: NodeJS.Timeout;
+  /** Undefined while an attempt is in work. */
+  readonly retryTimer: NodeJS.Timeout | undefined;
   readonly alarmTimer: NodeJS.Timeout;
 }
+
+interface Failure {
+  readonly firstOffset: bigint | undefined;
+  /** When the attempt began that has failed. */
+  readonly beganMs: number;
+  /** Whether it is tried again: not while it is still in work. */
+  readonly retries: boolean;
+}
+
+/** More than the slowest chunk of a sound ledger takes. */
+const STALLED_AFTER_MS = 5_000;
 
 /** The pause after the first failure, in milliseconds; each further one is twice as long, up to the longest. */
 const FIRST_PAUSE_MS: Readonly<Record<Disposition, number>> = {
@@ -58,29 +71,53 @@ const FIRST_PAUSE_MS: Readonly<Record<Disposition, number>> = {
 export class StoppedPartitions {
   readonly #options: StoppedPartitionsOptions;
   readonly #stops = new Map<string, Stop>();
+  /** What will tell that the chunk in work takes too long, by partition. */
+  readonly #stallTimers = new Map<string, NodeJS.Timeout>();
   #assigned: ReadonlySet<string> = new Set();
 
   constructor(options: StoppedPartitionsOptions) {
     this.#options = options;
   }
 
+  /** Notes that a chunk is in work, until its partition is charged or stops. */
+  begin(source: StreamSource, firstOffset: bigint | undefined): void {
+    const key = sourceName(source);
+    clearTimeout(this.#stallTimers.get(key));
+    const beganMs = this.#options.clock.nowMs();
+    const stall = (): void => {
+      const message = `a chunk of ${key} has been in work for more than ${STALLED_AFTER_MS / 1000} seconds`;
+      this.#note(source, new TollbookError('CHARGE_STALLED', message), { firstOffset, beganMs, retries: false });
+    };
+    this.#stallTimers.set(key, setTimeout(stall, STALLED_AFTER_MS));
+  }
+
+  /** Notes that a chunk is no longer in work, without a result. */
+  end(source: StreamSource): void {
+    clearTimeout(this.#stallTimers.get(sourceName(source)));
+  }
+
   /** Notes that a partition failed, and sets the time of its next attempt; ignored when it is no longer assigned. */
-  stop(source: StreamSource, error: TollbookError, failedOffset?: bigint): void {
+  stop(source: StreamSource, error: TollbookError, firstOffset?: bigint): void {
+    this.end(source);
+    this.#note(source, error, { firstOffset, beganMs: this.#options.clock.nowMs(), retries: true });
+  }
+
+  #note(source: StreamSource, error: TollbookError, { firstOffset, beganMs, retries }: Failure): void {
     const key = sourceName(source);
     if (!this.#assigned.has(key)) return;
     const before = this.#stops.get(key);
     clearTimeout(before?.retryTimer);
-    const nowMs = this.#options.clock.nowMs();
-    const attempts = (before?.attempts ?? 0) + 1;
+    const attempts = (before?.attempts ?? 0) + (before?.code === 'CHARGE_STALLED' ? 0 : 1);
+    const pauseMs = this.#pauseMs(error.disposition, attempts);
     const stop: Stop = {
       source,
       code: error.code,
       message: error.message,
-      sinceMs: before?.sinceMs ?? nowMs,
-      lastTriedAtMs: nowMs,
+      sinceMs: before?.sinceMs ?? beganMs,
+      lastTriedAtMs: beganMs,
       attempts,
-      failedOffset: failedOffset ?? before?.failedOffset,
-      retryTimer: setTimeout(() => this.#options.tryAgain(source), this.#pauseMs(error.disposition, attempts)),
+      failedOffset: firstOffset ?? before?.failedOffset,
+      retryTimer: retries ? setTimeout(() => this.#options.tryAgain(source), pauseMs) : undefined,
       alarmTimer: before?.alarmTimer ?? setInterval(() => this.#alarm(key), this.#options.alarmAfterMs),
     };
     this.#stops.set(key, stop);
@@ -95,6 +132,7 @@ export class StoppedPartitions {
 
   /** Notes that something of a partition was charged: it continues. */
   charged(source: StreamSource): void {
+    this.end(source);
     if (this.#stops.size === 0) return;
     const stop = this.#take(sourceName(source));
     if (stop === undefined) return;
@@ -106,6 +144,7 @@ export class StoppedPartitions {
   /** Takes what is assigned now: other partitions are forgotten, ours stay stopped and are tried again by their new look-up. */
   assign(sources: readonly StreamSource[]): void {
     this.pauseAttempts();
+    for (const timer of this.#stallTimers.values()) clearTimeout(timer);
     this.#assigned = new Set(sources.map(sourceName));
     for (const key of [...this.#stops.keys()]) if (!this.#assigned.has(key)) this.#take(key);
   }

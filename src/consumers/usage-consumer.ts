@@ -20,6 +20,7 @@ import { ChargedPositions, type CursorsReader } from './charged-positions.js';
 import { chunksOf, type MessageRange } from './chunks.js';
 import { FETCHED_PARTITIONS_MAX, type FetchOptions, fetchSettings } from './fetch-settings.js';
 import type { UsageKind } from './intake.js';
+import { GroupMembership } from './group-membership.js';
 import { PositionLookUps } from './position-look-ups.js';
 import { RangeCharger } from './range-charger.js';
 import { StoppedPartitions, type StoppedPartition, type StopTiming } from './stopped-partitions.js';
@@ -68,9 +69,8 @@ export class UsageConsumer {
   readonly #lookUps: PositionLookUps;
   readonly #stopped: StoppedPartitions;
   readonly #ranges: RangeCharger;
+  readonly #membership: GroupMembership;
   #cursorTimer: NodeJS.Timeout | undefined;
-  /** While false (before the join, after a stop, from a crash to the restart) kafkajs throws on seek, pause and resume. */
-  #isMember = false;
 
   constructor(options: UsageConsumerOptions) {
     this.#options = options;
@@ -78,7 +78,11 @@ export class UsageConsumer {
     this.#ranges = new RangeCharger(options);
     this.#stopped = new StoppedPartitions({ ...options, tryAgain: (source) => void this.#seekToCursor(source) });
     this.#consumer = options.kafka.consumer(fetchSettings(options));
-    this.#followGroup();
+    this.#membership = new GroupMembership(this.#consumer, options.clock, {
+      onAssigned: (sources) => this.#takeAssignment(sources),
+      onLeft: () => this.#stopped.pauseAttempts(),
+      onFatal: options.onFatal,
+    });
   }
 
   /** Joins the group and starts charging; resolves once the consumer runs. May be called again after it has failed. */
@@ -94,30 +98,12 @@ export class UsageConsumer {
     });
   }
 
-  #followGroup(): void {
-    this.#consumer.on('consumer.group_join', ({ payload }) => {
-      this.#isMember = true;
-      this.#partitions.clear();
-      this.#charged.clear();
-      const sources = Object.entries(payload.memberAssignment).flatMap(([topic, partitions]) =>
-        partitions.map((partition): StreamSource => ({ topic, partition })),
-      );
-      this.#stopped.assign(sources);
-      this.#options.logger.info({ partitions: sources.length }, 'joined the consumer group');
-      for (const source of sources) void this.#seekToCursor(source);
-    });
-    this.#consumer.on('consumer.stop', () => {
-      this.#isMember = false;
-      this.#stopped.pauseAttempts();
-    });
-    this.#consumer.on('consumer.crash', ({ payload }) => {
-      if (payload.restart) return;
-      this.#options.onFatal(
-        new TollbookError('CONSUMER_CRASHED', `the Kafka consumer stopped: ${payload.error.message}`, {
-          cause: payload.error,
-        }),
-      );
-    });
+  #takeAssignment(sources: readonly StreamSource[]): void {
+    this.#partitions.clear();
+    this.#charged.clear();
+    this.#stopped.assign(sources);
+    this.#options.logger.info({ partitions: sources.length }, 'joined the consumer group');
+    for (const source of sources) void this.#seekToCursor(source);
   }
 
   /** Finishes the running chunks, commits them, leaves the group, disconnects, and lets look-ups under way end. */
@@ -127,6 +113,11 @@ export class UsageConsumer {
     await this.#consumer.disconnect();
     await this.#lookUps.settle();
     this.#stopped.clear();
+  }
+
+  /** Whether it is a member of its group, and what it was given. */
+  get membership(): Pick<GroupMembership, 'isMember' | 'sinceMs' | 'assigned'> {
+    return this.#membership;
   }
 
   /** The assigned partitions that cannot be charged now. */
@@ -141,7 +132,7 @@ export class UsageConsumer {
   async #seekToCursor(source: StreamSource): Promise<void> {
     try {
       const { offset, hasCursor } = await this.#lookUps.startOf(source);
-      if (!this.#isMember) return;
+      if (!this.#membership.isMember) return;
       if (hasCursor) this.#charged.note(source, offset);
       else this.#charged.forget(source);
       this.#stateOf(source).position = offset;
@@ -186,7 +177,9 @@ export class UsageConsumer {
 
   /** Charges one chunk; false when reading must go on from elsewhere, or later. */
   async #chargeRange(source: StreamSource, range: MessageRange, payload: ReadPayload): Promise<boolean> {
+    const firstOffset = range.messages[0]?.kafkaOffset;
     try {
+      this.#stopped.begin(source, firstOffset);
       const chunk = { source, kind: this.#kindOf(source), ...range, hasCursor: this.#charged.has(source) };
       // While a seek waits, the range was read before it.
       const isReadFrom = (offset: bigint): boolean => this.#stateOf(source).position === offset && !payload.isStale();
@@ -194,6 +187,7 @@ export class UsageConsumer {
       this.#options.onChunk?.(outcome);
       if (outcome.kind === 'charged') this.#charged.note(source, range.nextOffset);
       else if (outcome.kind === 'hole' || outcome.nextOffset !== range.nextOffset) {
+        this.#stopped.end(source);
         await this.#seekToCursor(source);
         return false;
       }
@@ -201,7 +195,7 @@ export class UsageConsumer {
       if (!payload.isStale()) this.#stateOf(source).position = range.nextOffset;
       return true;
     } catch (error) {
-      this.#holdBack(source, error, range.messages[0]?.kafkaOffset);
+      this.#holdBack(source, error, firstOffset);
       return false;
     }
   }
@@ -209,7 +203,7 @@ export class UsageConsumer {
   /** After an error, pauses a partition that we still have, until it is tried again. */
   #holdBack(source: StreamSource, error: unknown, failedOffset?: bigint): void {
     this.#partitions.delete(sourceName(source));
-    if (!this.#isMember) return;
+    if (!this.#membership.isMember) return;
     this.#consumer.pause(selectionOf(source));
     const message = `charging ${sourceName(source)} failed unexpectedly`;
     const problem = isTollbookError(error) ? error : new TollbookError('INVARIANT_BROKEN', message, { cause: error });

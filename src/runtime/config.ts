@@ -176,7 +176,11 @@ export class Config {
   @Max(24 * 60 * MINUTE_MS)
   anchorIntervalMs!: number;
 
-  /** Where /metrics and /healthz are served; 0 takes any free port, undefined serves nothing. */
+  /** The address that /livez, /readyz and /metrics are served on: by default for this machine alone. */
+  @Matches(/^[0-9A-Za-z.:-]{1,253}$/, { message: 'must be an address or a host name' })
+  metricsHost!: string;
+
+  /** Their port; 0 takes any free one, undefined serves nothing. */
   @IsOptional()
   @IsInt()
   @Min(0)
@@ -233,6 +237,7 @@ export const SETTINGS: Readonly<Record<keyof Config, Setting>> = {
   anchorTopic: { env: 'TOLLBOOK_ANCHOR_TOPIC', fallback: '', kind: 'text' },
   anchorFile: { env: 'TOLLBOOK_ANCHOR_FILE', fallback: '', kind: 'text' },
   anchorIntervalMs: { env: 'TOLLBOOK_ANCHOR_INTERVAL_MS', fallback: String(MINUTE_MS), kind: 'integer' },
+  metricsHost: { env: 'TOLLBOOK_METRICS_HOST', fallback: '127.0.0.1', kind: 'text' },
   metricsPort: { env: 'TOLLBOOK_METRICS_PORT', fallback: '', kind: 'optionalInteger' },
   logLevel: { env: 'TOLLBOOK_LOG_LEVEL', fallback: 'info', kind: 'text' },
 };

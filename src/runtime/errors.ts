@@ -87,6 +87,12 @@ export const ERROR_CODES = {
     meaning: 'The cursors belong to another Kafka cluster than the one now connected.',
     remedy: 'Connect to the cluster named in the message; offsets of two clusters cannot be mixed.',
   },
+  CHARGE_STALLED: {
+    disposition: 'retry',
+    meaning:
+      'A chunk has been in work for more than 5 seconds: something it needs is locked, or a server is very slow.',
+    remedy: 'Look for a lock that nobody releases (`SELECT * FROM pg_stat_activity`), and at the load of the servers.',
+  },
   FENCED: {
     disposition: 'abandon',
     meaning: 'Another consumer advanced the cursor of this partition first; nothing of this chunk was committed.',

@@ -1,8 +1,10 @@
 /**
- * Owns: serving the figures of a process over HTTP: GET /metrics for Prometheus, GET /healthz for a supervisor.
- * Does not own: the figures (metrics.ts).
- * Invariants: /healthz answers 200 as long as the process runs, also while it drains; nothing of a request is read but
- * its method and path; closing waits for no client.
+ * Owns: serving what a process tells over HTTP: GET /metrics for Prometheus, /livez and /readyz for a supervisor.
+ * Does not own: the figures (metrics.ts), what ready means (process/readiness.ts).
+ * Invariants:
+ * - /livez answers 200 as long as the event loop turns, whatever the servers do: restarting would mend none of them.
+ * - /readyz answers 200 when everything is charged, else 503; both with the whole document.
+ * - Nothing of a request is read but its method and path; closing waits for no client.
  */
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
@@ -16,12 +18,23 @@ export interface MetricsEndpoint {
   readonly close: () => Promise<void>;
 }
 
-const TEXT = 'text/plain; charset=utf-8';
+/** What is served, and where. */
+export interface EndpointOptions {
+  readonly metrics: Metrics;
+  /** What the process tells of itself; its status `not_ready` becomes 503. Must not reject. */
+  readonly readiness: () => Promise<{ readonly status: string }>;
+  readonly host: string;
+  readonly port: number;
+}
 
-/** Serves the figures on all interfaces. Throws CONFIG_INVALID when the port cannot be had. */
-export async function startMetricsEndpoint(metrics: Metrics, port: number): Promise<MetricsEndpoint> {
-  const server = createServer((request, response) => void answer(metrics, request, response));
-  await listen(server, port);
+const TEXT = 'text/plain; charset=utf-8';
+const JSON_TYPE = 'application/json; charset=utf-8';
+const PATHS = 'there is /livez, /readyz and /metrics\n';
+
+/** Serves what a process tells. Throws CONFIG_INVALID when the address cannot be had. */
+export async function startMetricsEndpoint(options: EndpointOptions): Promise<MetricsEndpoint> {
+  const server = createServer((request, response) => void answer(options, request, response));
+  await listen(server, options);
   return {
     port: (server.address() as AddressInfo).port,
     close: () =>
@@ -32,28 +45,50 @@ export async function startMetricsEndpoint(metrics: Metrics, port: number): Prom
   };
 }
 
-async function listen(server: Server, port: number): Promise<void> {
+async function listen(server: Server, { host, port }: EndpointOptions): Promise<void> {
   await new Promise<void>((resolve, reject) => {
     server.once('error', (error) => {
-      const message = `TOLLBOOK_METRICS_PORT is ${port}: it cannot be listened on (${error.message})`;
+      const message = `TOLLBOOK_METRICS_PORT is ${port}: ${host} cannot be listened on there (${error.message})`;
       reject(new TollbookError('CONFIG_INVALID', message, { cause: error }));
     });
-    server.listen(port, resolve);
+    server.listen(port, host, resolve);
   });
 }
 
-async function answer(metrics: Metrics, request: IncomingMessage, response: ServerResponse): Promise<void> {
+async function answer(options: EndpointOptions, request: IncomingMessage, response: ServerResponse): Promise<void> {
   const [path = ''] = (request.url ?? '').split('?', 1);
-  if (path !== '/metrics' && path !== '/healthz') {
-    reply(response, 404, 'there is /metrics and /healthz\n');
+  const serve = PAGES.get(path);
+  if (serve === undefined) {
+    reply(response, 404, PATHS);
   } else if (request.method !== 'GET' && request.method !== 'HEAD') {
     reply(response, 405, 'allowed: GET\n', { allow: 'GET, HEAD' });
-  } else if (path === '/healthz') {
-    reply(response, 200, 'ok\n');
   } else {
-    const { text, contentType } = await metrics.read();
-    reply(response, 200, text, { 'content-type': contentType });
+    await serve(options, response);
   }
+}
+
+type Page = (options: EndpointOptions, response: ServerResponse) => Promise<void>;
+
+const PAGES: ReadonlyMap<string, Page> = new Map<string, Page>([
+  ['/livez', serveLife],
+  ['/readyz', serveReadiness],
+  ['/metrics', serveMetrics],
+]);
+
+function serveLife(_options: EndpointOptions, response: ServerResponse): Promise<void> {
+  reply(response, 200, 'ok\n');
+  return Promise.resolve();
+}
+
+async function serveReadiness({ readiness }: EndpointOptions, response: ServerResponse): Promise<void> {
+  const document = await readiness();
+  const status = document.status === 'not_ready' ? 503 : 200;
+  reply(response, status, `${JSON.stringify(document)}\n`, { 'content-type': JSON_TYPE });
+}
+
+async function serveMetrics({ metrics }: EndpointOptions, response: ServerResponse): Promise<void> {
+  const { text, contentType } = await metrics.read();
+  reply(response, 200, text, { 'content-type': contentType });
 }
 
 function reply(

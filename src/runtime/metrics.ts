@@ -35,10 +35,16 @@ export interface AuditCounts {
   readonly repaired: number;
 }
 
+/** A value of a figure with labels. */
+export interface LabelledValue<Label extends string> {
+  readonly labels: Readonly<Record<Label, string | number>>;
+  readonly value: number;
+}
+
 /** From 5 ms (a small chunk) to 10 s (a chunk that waited for locks), in seconds. */
 const CHUNK_SECONDS = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10];
 /** A scrape gives up after 10 s by default, and must not lose all figures because Kafka is away. */
-const LAG_DEADLINE_MS = 1_000;
+const READ_DEADLINE_MS = 1_000;
 
 /** The label of each count of a batch; the names of its columns. */
 const OUTCOMES: Readonly<Record<keyof ChunkCounts, string>> = {
@@ -158,17 +164,20 @@ export class Metrics {
     );
   }
 
-  /** Tells from now on how many offsets of each topic are not charged yet; left out while they cannot be read. */
-  watchLag(read: () => Promise<ReadonlyMap<string, bigint>>): void {
+  /** Tells a figure with labels from now on, read when somebody asks; left out while it cannot be read in time. */
+  watchGauge<Label extends string>(
+    { name, help, labelNames }: { name: string; help: string; labelNames: readonly Label[] },
+    read: () => Promise<readonly LabelledValue<Label>[]>,
+  ): void {
     new Gauge({
-      name: 'tollbook_stream_lag',
-      help: 'Offsets between the ledger and the end of the log, over all partitions of a topic.',
-      labelNames: ['topic'],
+      name,
+      help,
+      labelNames,
       registers: [this.#registry],
       async collect() {
-        const lag = await withinDeadline(read());
+        const values = await withinDeadline(read());
         this.reset();
-        for (const [topic, offsets] of lag) this.set({ topic }, Number(offsets));
+        for (const { labels, value } of values) this.set(labels, value);
       },
     });
   }
@@ -196,15 +205,14 @@ export class Metrics {
   }
 }
 
-/** The figures, or none when they cannot be read in time. */
-async function withinDeadline(work: Promise<ReadonlyMap<string, bigint>>): Promise<ReadonlyMap<string, bigint>> {
-  const none = new Map<string, bigint>();
+/** The values, or none when they cannot be read in time. */
+async function withinDeadline<T>(work: Promise<readonly T[]>): Promise<readonly T[]> {
   let timer: NodeJS.Timeout | undefined;
-  const deadline = new Promise<ReadonlyMap<string, bigint>>((resolve) => {
-    timer = setTimeout(() => resolve(none), LAG_DEADLINE_MS);
+  const deadline = new Promise<readonly T[]>((resolve) => {
+    timer = setTimeout(resolve, READ_DEADLINE_MS, []);
   });
   try {
-    return await Promise.race([work.catch(() => none), deadline]);
+    return await Promise.race([work.catch(() => []), deadline]);
   } finally {
     clearTimeout(timer);
   }

@@ -59,7 +59,7 @@ describe('the metrics of tollbook consume', function () {
   });
 
   it('answer the supervisor while the process runs, and end with it', async () => {
-    const url = await urlOf('/healthz');
+    const url = await urlOf('/livez');
     expect((await fetch(url)).status).to.equal(200);
     child.kill('SIGTERM');
     expect(await child.ended, child.log()).to.equal(0);

@@ -45,14 +45,15 @@ describe('the figures of a process', () => {
     ]);
   });
 
-  it('leave out a lag that cannot be read, or not in time, and keep all others', async () => {
+  it('leave out a figure that cannot be read, or not in time, and keep all others', async () => {
     const metrics = new Metrics();
+    const lag = { labels: { topic: 'usage.completed' }, value: 7 };
     const answers = [
-      () => Promise.resolve(new Map([['usage.completed', 7n]])),
+      () => Promise.resolve([lag]),
       () => Promise.reject(new Error('Kafka is away')),
-      () => new Promise<Map<string, bigint>>(() => undefined),
+      () => new Promise<(typeof lag)[]>(() => undefined),
     ];
-    metrics.watchLag(() => answers.shift()!());
+    metrics.watchGauge({ name: 'tollbook_stream_lag', help: 'Lag.', labelNames: ['topic'] }, () => answers.shift()!());
     expect(await linesOf(metrics)).to.include('tollbook_stream_lag{topic="usage.completed"} 7');
     for (const _why of ['refused', 'silent']) {
       const lines = await linesOf(metrics);
@@ -70,9 +71,13 @@ describe('the figures of a process', () => {
 
 describe('the metrics endpoint', () => {
   let endpoint: MetricsEndpoint;
+  let status: string;
+
+  const start = (port: number, host = '127.0.0.1'): Promise<MetricsEndpoint> =>
+    startMetricsEndpoint({ metrics: new Metrics(), readiness: () => Promise.resolve({ status }), host, port });
 
   beforeEach(async () => {
-    endpoint = await startMetricsEndpoint(new Metrics(), 0);
+    endpoint = await start(0);
   });
 
   afterEach(() => endpoint.close());
@@ -87,9 +92,33 @@ describe('the metrics endpoint', () => {
     expect(await response.text()).to.include('# TYPE tollbook_messages_total counter');
   });
 
-  it('says that the process runs', async () => {
-    const response = await get('/healthz');
+  it('says that the process lives, and no longer that it is well: that is a question of its own', async () => {
+    const response = await get('/livez');
     expect([response.status, await response.text()]).to.deep.equal([200, 'ok\n']);
+    expect((await get('/healthz')).status).to.equal(404);
+  });
+
+  for (const [word, code] of [
+    ['ready', 200],
+    ['degraded', 200],
+    ['not_ready', 503],
+  ] as const) {
+    it(`answers ${code} with the whole document where the process is ${word}`, async () => {
+      status = word;
+      const response = await get('/readyz');
+      expect(response.status).to.equal(code);
+      expect(await response.json()).to.deep.equal({ status: word });
+    });
+  }
+
+  it('is served to this machine alone, unless another address is set', async () => {
+    await endpoint.close();
+    const elsewhere = await start(0, '127.0.0.2');
+    const reached = await fetch(`http://127.0.0.2:${elsewhere.port}/livez`);
+    expect(reached.status).to.equal(200);
+    const refused = await fetch(`http://127.0.0.1:${elsewhere.port}/livez`).catch((error: unknown) => error);
+    expect(refused).to.be.an.instanceOf(TypeError);
+    await elsewhere.close();
   });
 
   it('knows no other path and no other method', async () => {
@@ -98,14 +127,14 @@ describe('the metrics endpoint', () => {
   });
 
   it('closes although a client keeps its connection open', async () => {
-    await get('/healthz');
+    await get('/livez');
     await endpoint.close();
-    const refused = await get('/healthz').catch((error: unknown) => error);
+    const refused = await get('/livez').catch((error: unknown) => error);
     expect(refused).to.be.an.instanceOf(TypeError);
   });
 
   it('cannot be had on a port that is taken, and the error names the setting', async () => {
-    const error = await startMetricsEndpoint(new Metrics(), endpoint.port).catch((found: unknown) => found);
+    const error = await start(endpoint.port).catch((found: unknown) => found);
     expect(isTollbookError(error, 'CONFIG_INVALID') && error.message).to.match(
       new RegExp(`^TOLLBOOK_METRICS_PORT is ${endpoint.port}: .*EADDRINUSE`),
     );

@@ -3,10 +3,10 @@
  * Source: proc(5), /proc/PID/stat: utime and stime are fields 14 and 15, in clock ticks of 10 ms.
  */
 import { readdirSync, readFileSync } from 'node:fs';
-import { readState, resolveStackDir, SERVER_NAMES, type ServerName } from '../src/stack/stack-state.js';
+import { readState, resolveStackDir, serversOf, type PerServer, type ServerName } from '../src/stack/stack-state.js';
 
 /** CPU milliseconds by server. */
-export type ServerCpu = Record<ServerName, number>;
+export type ServerCpu = PerServer<number>;
 
 const TICK_MS = 10;
 
@@ -17,7 +17,7 @@ export function serverCpu(): ServerCpu {
     const pid = state?.servers[name]?.process?.pid;
     return pid === undefined ? 0 : treeCpuMs(pid);
   };
-  return Object.fromEntries(SERVER_NAMES.map((name) => [name, read(name)])) as ServerCpu;
+  return Object.fromEntries(serversOf(state ?? {}).map((name) => [name, read(name)])) as ServerCpu;
 }
 
 function treeCpuMs(root: number): number {

@@ -12,6 +12,7 @@ import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { stackDown, stackUp } from '../src/stack/local-stack.js';
+import { clusterStackDir } from './support/stack-folders.js';
 import { countsFrom, type TestCounts } from './test-counts.js';
 
 /** In the order they run: what needs least comes first. */
@@ -24,6 +25,8 @@ const STACK_DIR = path.resolve('.tollbook', 'test-stack');
 const STACK_UNDER_TEST_DIR = path.resolve('.tollbook', 'stack-under-test');
 /** Where the fault tests and the soak run have the servers that they break. */
 const FAULT_STACK_DIR = path.resolve('.tollbook', 'fault-stack');
+/** A second one of them, with three brokers. */
+const CLUSTER_STACK_DIR = clusterStackDir(FAULT_STACK_DIR);
 const CHILD_PATH = fileURLToPath(new URL('mocha-child.js', import.meta.url));
 const USAGE = `usage: node dist/test/run.js [--suite ${SUITES.join(',')}] [--grep TEXT] [--keep-stack]\n`;
 const LINGER_MS = 5000;
@@ -86,7 +89,8 @@ async function runWithStack(options: RunOptions, interruption: Interruption): Pr
     const { addresses } = await stackUp(stack);
     return await runLanes(options, { ...addresses, TOLLBOOK_STACK_DIR: STACK_DIR }, interruption);
   } finally {
-    for (const dir of [STACK_UNDER_TEST_DIR, FAULT_STACK_DIR]) await stackDown({ dir, report: tell, purge: true });
+    for (const dir of [STACK_UNDER_TEST_DIR, FAULT_STACK_DIR, CLUSTER_STACK_DIR])
+      await stackDown({ dir, report: tell, purge: true });
     if (!options.keepStack) await stackDown(stack);
   }
 }

@@ -37,6 +37,7 @@ import { Metrics } from '../runtime/metrics.js';
 import { assertSchemaCurrent } from '../runtime/migrations.js';
 import { createPostgresPool } from '../runtime/postgres.js';
 import { createRedis } from '../runtime/redis.js';
+import { checkUsageTopics, type RiskySetting } from '../runtime/topic-settings.js';
 import { auditTurns } from './audit-turns.js';
 import { anchorTopics, startAnchorPublisher } from './anchor-parts.js';
 import { chargingParts } from './charging-parts.js';
@@ -226,6 +227,7 @@ async function startConsumer(
   const topics = [config.topicPending, config.topicCompleted, ...anchorTopics(config)];
   const { admin, clusterId } = await onceItAnswers(() => connectAdmin(kafka, topics), waitOf(options));
   closers.push(() => admin.disconnect());
+  await checkTopics(admin, options);
   closers.push(startAnchorPublisher(config, { pool: parts.pool, kafka, logger }));
   const tails = await onceItAnswers(
     () => LogTails.open(kafka, [config.topicPending, config.topicCompleted]),
@@ -278,6 +280,18 @@ async function startConsumer(
       throw kafkaProblem(error);
     });
   await onceItAnswers(start, waitOf(options));
+}
+
+/** Refuses usage topics that lose events, and warns of those that may. */
+async function checkTopics(admin: Admin, options: LedgerProcessOptions): Promise<void> {
+  const { config, logger } = options;
+  const check = (): Promise<RiskySetting[]> =>
+    checkUsageTopics(admin, [config.topicPending, config.topicCompleted]).catch((error: unknown) => {
+      throw kafkaProblem(error);
+    });
+  for (const risk of await onceItAnswers(check, waitOf(options))) {
+    logger.warn(risk, 'a usage topic may lose acknowledged events when brokers fail');
+  }
 }
 
 /** Connects an admin client and makes sure that the topics exist. Throws KAFKA_UNAVAILABLE, TOPIC_MISSING. */

@@ -5,11 +5,12 @@
  */
 import { Argument, Option, type Command } from 'commander';
 import { stackDown, stackStatus, stackUp, startServer, stopServer, type StackStatus } from '../stack/local-stack.js';
-import { SERVER_NAMES, type ServerName, type StackAddresses } from '../stack/stack-state.js';
+import { BROKER_COUNTS, BROKER_NAMES, type ServerName, type StackAddresses } from '../stack/stack-state.js';
 
 interface StackFlags {
   readonly json?: boolean;
   readonly dir?: string;
+  readonly brokers?: string;
   readonly purge?: boolean;
   readonly signal?: 'TERM' | 'KILL';
 }
@@ -32,9 +33,15 @@ export function registerStackCommand(program: Command): void {
 function addUp(stack: Command): void {
   withSharedFlags(stack.command('up'))
     .description('start what does not run yet, downloading it on the first run, and wait until it answers')
+    .addOption(
+      new Option('--brokers <n>', 'Kafka brokers of a new stack (default: 1); three survive the loss of one').choices(
+        BROKER_COUNTS.map(String),
+      ),
+    )
     .action(async (flags: StackFlags, command: Command) => {
       const output = outputOf(command);
-      const { addresses, started } = await stackUp({ dir: flags.dir, report: output.report });
+      const brokers = flags.brokers === undefined ? undefined : Number(flags.brokers);
+      const { addresses, started } = await stackUp({ dir: flags.dir, report: output.report, brokers });
       if (started.length === 0) output.report('the stack is already running');
       output.result(flags.json === true ? toJson(addresses) : exportLines(addresses));
     });
@@ -87,7 +94,7 @@ function addStart(stack: Command): void {
 }
 
 function serverArgument(): Argument {
-  return new Argument('<server>', 'the server').choices(SERVER_NAMES);
+  return new Argument('<server>', 'the server').choices([...BROKER_NAMES, 'postgres', 'redis']);
 }
 
 function withSharedFlags(command: Command): Command {
@@ -121,8 +128,7 @@ function statusJson({ addresses, ...status }: StackStatus): object {
 }
 
 function statusTable(status: StackStatus): string {
-  const rows = SERVER_NAMES.map((name) => {
-    const { running, pid, port, log } = status.servers[name];
+  const rows = Object.entries(status.servers).map(([name, { running, pid, port, log }]) => {
     const where = running ? `running  127.0.0.1:${String(port)}  pid ${String(pid)}` : 'stopped';
     return `${name.padEnd(9)} ${where.padEnd(40)} ${log}`;
   });

@@ -5,23 +5,23 @@
  * on the same partition number; an existing topic is left as it is.
  */
 import type { Command } from 'commander';
-import type { Kafka } from 'kafkajs';
+import type { Admin, Kafka } from 'kafkajs';
 import { loadConfig } from '../runtime/config.js';
 import { TollbookError } from '../runtime/errors.js';
 import { createKafka } from '../runtime/kafka.js';
 import { createReadyTopics } from '../runtime/kafka-topics.js';
+import { usageTopicSettings } from '../runtime/topic-settings.js';
 import { wholeNumber } from './option-values.js';
 
 interface TopicsFlags {
   readonly partitions: number;
-  readonly replicationFactor: number;
+  readonly replicationFactor?: number;
   readonly json?: boolean;
 }
 
-/** Room for the largest message that is to become a dead letter rather than a producer error. */
-const MESSAGE_BYTES_MAX = 16 * 1024 * 1024;
 const PARTITIONS_DEFAULT = 4;
-const USAGE_SETTINGS = { 'max.message.bytes': String(MESSAGE_BYTES_MAX) };
+/** More copies than this are for whoever asks for them. */
+const REPLICAS_DEFAULT_MAX = 3;
 /** The newest anchor of each chain stays for ever, every anchor for a week; without small segments, for months. */
 const ANCHOR_SETTINGS = {
   'cleanup.policy': 'compact',
@@ -40,64 +40,97 @@ export function registerTopicsCommand(program: Command): void {
       'create the two usage topics, and the anchor topic if TOLLBOOK_ANCHOR_TOPIC names one, where they are missing',
     )
     .option('--partitions <n>', 'partitions of each usage topic', wholeNumber(1, 10_000), PARTITIONS_DEFAULT)
-    .option('--replication-factor <n>', 'copies of each partition', wholeNumber(1, 9), 1)
+    .option(
+      '--replication-factor <n>',
+      'copies of each partition (default: 3, or as many as there are brokers)',
+      wholeNumber(1, 9),
+    )
     .option('--json', 'print the result as one JSON object')
     .action(async (flags: TopicsFlags) => {
       const config = loadConfig();
       const kafka = createKafka({ brokers: config.kafkaBrokers.split(','), clientId: 'tollbook-topics' });
-      const created = await createTopics(kafka, [config.topicPending, config.topicCompleted], flags);
-      const anchor = config.anchorTopic === '' ? [] : await createAnchorTopic(kafka, config.anchorTopic, flags);
+      const usage = await createTopics(kafka, [config.topicPending, config.topicCompleted], flags);
+      const anchor = config.anchorTopic === '' ? NOTHING : await createAnchorTopic(kafka, config.anchorTopic, flags);
+      const created = [...usage.created, ...anchor.created];
+      const differences = [...usage.differences, ...anchor.differences];
       process.stdout.write(
         flags.json === true
-          ? `${JSON.stringify({ created: [...created, ...anchor] })}\n`
-          : told(created, anchor, flags),
+          ? `${JSON.stringify({ created, differences })}\n`
+          : told({ created: usage.created, differences }, anchor.created, flags),
       );
     });
 }
 
-function told(created: readonly string[], anchor: readonly string[], { partitions }: TopicsFlags): string {
+function told({ created, differences }: CreatedTopics, anchor: readonly string[], { partitions }: TopicsFlags): string {
   const usage = created.length === 0 ? [] : [`created ${created.join(', ')} with ${partitions} partitions`];
   const lines = [...usage, ...anchor.map((topic) => `created ${topic}, compacted`)];
-  return lines.length === 0 ? 'every topic exists\n' : `${lines.join('\n')}\n`;
+  if (lines.length === 0) lines.push('every topic exists');
+  const others = differences.map(
+    ({ topic, partitions: found, asked }) =>
+      `${topic} has ${found} partitions, not ${asked}: an existing topic is left as it is`,
+  );
+  return [...lines, ...others].map((line) => `${line}\n`).join('');
 }
 
 /** How topics are created. */
 interface TopicLayout {
   readonly partitions: number;
-  readonly replicationFactor?: number;
+  /** Copies of each partition; three unless given, or as many as there are brokers. */
+  readonly replicationFactor?: number | undefined;
   readonly settings?: Readonly<Record<string, string>>;
 }
 
-/** Creates the anchor topic where it is missing; returns its name then. Throws KAFKA_UNAVAILABLE. */
+/** A topic that has another number of partitions than was asked for. */
+interface PartitionDifference {
+  readonly topic: string;
+  readonly partitions: number;
+  readonly asked: number;
+}
+
+/** Which topics were missing, and which were there with another layout. */
+export interface CreatedTopics {
+  readonly created: readonly string[];
+  readonly differences: readonly PartitionDifference[];
+}
+
+const NOTHING: CreatedTopics = { created: [], differences: [] };
+
+/** Creates the anchor topic where it is missing. Throws KAFKA_UNAVAILABLE. */
 export function createAnchorTopic(
   kafka: Kafka,
   topic: string,
-  { replicationFactor = 1 }: Pick<TopicLayout, 'replicationFactor'> = {},
-): Promise<string[]> {
+  { replicationFactor }: Pick<TopicLayout, 'replicationFactor'> = {},
+): Promise<CreatedTopics> {
   return createTopics(kafka, [topic], { partitions: 1, replicationFactor, settings: ANCHOR_SETTINGS });
 }
 
-/** Creates those of the topics that are missing; returns their names. Throws KAFKA_UNAVAILABLE. */
+/** Creates those of the topics that are missing, as usage topics unless other settings are given. Throws KAFKA_UNAVAILABLE. */
 export async function createTopics(
   kafka: Kafka,
   topics: readonly string[],
-  { partitions, replicationFactor = 1, settings = USAGE_SETTINGS }: TopicLayout,
-): Promise<string[]> {
+  { partitions, replicationFactor, settings }: TopicLayout,
+): Promise<CreatedTopics> {
   const admin = kafka.admin();
   try {
     await admin.connect();
     const existing = new Set(await admin.listTopics());
-    const missing = topics.filter((topic) => !existing.has(topic));
+    const [created, present] = [
+      topics.filter((topic) => !existing.has(topic)),
+      topics.filter((topic) => existing.has(topic)),
+    ];
+    const replicas =
+      replicationFactor ?? Math.min(REPLICAS_DEFAULT_MAX, (await admin.describeCluster()).brokers.length);
+    const entries = { ...usageTopicSettings(replicas), ...settings };
     await createReadyTopics(
       admin,
-      missing.map((topic) => ({
+      created.map((topic) => ({
         topic,
         numPartitions: partitions,
-        replicationFactor,
-        configEntries: Object.entries(settings).map(([name, value]) => ({ name, value })),
+        replicationFactor: replicas,
+        configEntries: Object.entries(entries).map(([name, value]) => ({ name, value })),
       })),
     );
-    return missing;
+    return { created, differences: await differencesOf(admin, present, partitions) };
   } catch (error) {
     throw new TollbookError(
       'KAFKA_UNAVAILABLE',
@@ -109,4 +142,12 @@ export async function createTopics(
   } finally {
     await admin.disconnect();
   }
+}
+
+async function differencesOf(admin: Admin, topics: string[], asked: number): Promise<PartitionDifference[]> {
+  if (topics.length === 0) return [];
+  const found = await admin.fetchTopicMetadata({ topics });
+  return found.topics
+    .map(({ name, partitions }) => ({ topic: name, partitions: partitions.length, asked }))
+    .filter(({ partitions }) => partitions !== asked);
 }

@@ -1,15 +1,15 @@
 /**
  * Owns: anchors in a Kafka topic, compacted by source, so that the newest of each chain stays for ever.
- * Invariants: published with acks from all replicas; read without a consumer group, up to where the topic ended when
+ * Invariants: published with acks from all in-sync replicas; read without a consumer group, up to where the topic ended when
  * reading began; a topic is one ledger's alone.
  */
-import type { Kafka, Producer } from 'kafkajs';
+import type { Kafka } from 'kafkajs';
+import { DurableProducer } from '../runtime/durable-producer.js';
 import { TollbookError } from '../runtime/errors.js';
 import { type Anchor, type AnchorPlace, anchorText, type FoundAnchor, readAnchor } from './anchor.js';
 import { fetchBytesFor, type LogBounds, TopicReader } from './topic/topic-reader.js';
 import { sourceName } from './verify-chain.js';
 
-const ALL_REPLICAS = -1;
 /** Offsets read at once: a topic that was never compacted may hold millions. */
 const TAKE_MAX = 5_000n;
 
@@ -18,11 +18,12 @@ export class AnchorTopic implements AnchorPlace {
   readonly name: string;
   readonly #kafka: Kafka;
   readonly #topic: string;
-  #producer: Producer | undefined;
+  readonly #producer: DurableProducer;
 
   constructor(kafka: Kafka, topic: string) {
     this.#kafka = kafka;
     this.#topic = topic;
+    this.#producer = new DurableProducer({ kafka });
     this.name = `topic ${topic}`;
   }
 
@@ -41,12 +42,8 @@ export class AnchorTopic implements AnchorPlace {
   async publish(anchors: readonly Anchor[]): Promise<void> {
     if (anchors.length === 0) return;
     try {
-      this.#producer ??= await this.#connect();
-      await this.#producer.send({
-        topic: this.#topic,
-        acks: ALL_REPLICAS,
-        messages: anchors.map((anchor) => ({ key: sourceName(anchor.source), value: anchorText(anchor) })),
-      });
+      const messages = anchors.map((anchor) => ({ key: sourceName(anchor.source), value: anchorText(anchor) }));
+      await this.#producer.send([{ topic: this.#topic, messages }]);
     } catch (error) {
       const why = error instanceof Error ? error.message : String(error);
       throw new TollbookError('KAFKA_UNAVAILABLE', `anchors cannot be published to ${this.#topic}: ${why}`, {
@@ -56,13 +53,7 @@ export class AnchorTopic implements AnchorPlace {
   }
 
   async close(): Promise<void> {
-    await this.#producer?.disconnect();
-  }
-
-  async #connect(): Promise<Producer> {
-    const producer = this.#kafka.producer({ allowAutoTopicCreation: false });
-    await producer.connect();
-    return producer;
+    await this.#producer.disconnect();
   }
 }
 

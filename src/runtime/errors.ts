@@ -67,6 +67,12 @@ export const ERROR_CODES = {
     meaning: 'A topic the command needs does not exist.',
     remedy: 'Create it with `tollbook topics create`.',
   },
+  TOPIC_MISCONFIGURED: {
+    disposition: 'halt',
+    meaning: 'A usage topic has a setting with which Kafka deletes events that were not charged.',
+    remedy:
+      'Set it to what the message allows, with `kafka-configs.sh --alter --topic TOPIC --add-config cleanup.policy=delete`.',
+  },
   CONSUMER_CRASHED: {
     disposition: 'halt',
     meaning: 'The Kafka consumer stopped and will not restart by itself.',

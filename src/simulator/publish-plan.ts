@@ -4,21 +4,18 @@
  * must send: malformed bytes and the same message twice.
  * Order: one batch is in flight at a time, so that messages of one key reach their partition in the order of the plan; the
  * next batch is made meanwhile.
- * Idempotent: the producer is, so its retries add nothing; publishing a plan again adds every message again.
+ * Publishing a plan again adds every message again.
  */
 import { setImmediate as nextTurn, setTimeout as delay } from 'node:timers/promises';
-import kafkajs from 'kafkajs';
-import type { Kafka, Message, Producer } from 'kafkajs';
+import type { Message } from 'kafkajs';
 import { systemClock } from '../runtime/clock.js';
-import { isTollbookError, TollbookError } from '../runtime/errors.js';
+import { DurableProducer } from '../runtime/durable-producer.js';
 import { createKafka } from '../runtime/kafka.js';
+import { requireTopics } from '../runtime/kafka-topics.js';
 import type { PlannedMessage } from './message-writer.js';
 import type { SimulationPlan } from './plan.js';
 import { TokenBucket } from './token-bucket.js';
 import { TOPIC_ROLES, type TopicRole } from './wire-event.js';
-
-const { KafkaJSBrokerNotFound, KafkaJSConnectionError, KafkaJSNumberOfRetriesExceeded, Partitioners } = kafkajs;
-const CONNECTION_ERRORS = [KafkaJSConnectionError, KafkaJSBrokerNotFound];
 
 /** Where a plan is published, and how fast. */
 export interface PublishTarget {
@@ -58,24 +55,24 @@ const BATCHES_PER_SECOND_MIN = 50;
  */
 export async function publishPlan(plan: SimulationPlan, target: PublishTarget): Promise<PublishReport> {
   const kafka = createKafka({ brokers: target.brokers, clientId: 'tollbook-simulator' });
-  await requireTopics(kafka, target);
-  const producer = kafka.producer({
-    idempotent: true,
-    maxInFlightRequests: 1,
-    allowAutoTopicCreation: false,
-    createPartitioner: Partitioners.DefaultPartitioner,
-  });
+  await requireTopics(
+    kafka,
+    TOPIC_ROLES.map((role) => target.topics[role]),
+  );
+  const producer = new DurableProducer({ kafka });
   try {
     await producer.connect();
     return await publishAll(plan, target, producer);
-  } catch (cause) {
-    throw publishProblem(cause, target);
   } finally {
     await producer.disconnect();
   }
 }
 
-async function publishAll(plan: SimulationPlan, target: PublishTarget, producer: Producer): Promise<PublishReport> {
+async function publishAll(
+  plan: SimulationPlan,
+  target: PublishTarget,
+  producer: DurableProducer,
+): Promise<PublishReport> {
   const ratePerSecond = target.ratePerSecond ?? 0;
   const messagesMax = batchMessagesMax(ratePerSecond);
   const bucket = new TokenBucket({ ratePerSecond, burst: messagesMax, clock: systemClock });
@@ -125,43 +122,8 @@ function* batchesOf(messages: Iterable<PlannedMessage>, messagesMax: number): Ge
   return undefined;
 }
 
-async function send(producer: Producer, { topics }: PublishTarget, batch: Batch): Promise<void> {
+async function send(producer: DurableProducer, { topics }: PublishTarget, batch: Batch): Promise<void> {
   const messagesOf = (role: TopicRole): Message[] =>
     batch.filter((message) => message.role === role).map(({ key, value }) => ({ key, value }));
-  const topicMessages = TOPIC_ROLES.map((role) => ({ topic: topics[role], messages: messagesOf(role) }));
-  await producer.sendBatch({ topicMessages: topicMessages.filter(({ messages }) => messages.length > 0), acks: -1 });
-}
-
-/** A missing topic is found before the first message, not after the producer's retries. */
-async function requireTopics(kafka: Kafka, target: PublishTarget): Promise<void> {
-  const admin = kafka.admin();
-  try {
-    await admin.connect();
-    const existing = new Set(await admin.listTopics());
-    const missing = TOPIC_ROLES.map((role) => target.topics[role]).filter((topic) => !existing.has(topic));
-    if (missing.length === 0) return;
-    throw new TollbookError(
-      'TOPIC_MISSING',
-      `the topics of the simulation do not all exist; missing: ${missing.join(', ')}`,
-      { context: { missing } },
-    );
-  } catch (cause) {
-    throw publishProblem(cause, target);
-  } finally {
-    await admin.disconnect();
-  }
-}
-
-/** The one place where an error of the Kafka client becomes ours. */
-function publishProblem(cause: unknown, { brokers }: PublishTarget): TollbookError {
-  if (isTollbookError(cause)) return cause;
-  const root = cause instanceof KafkaJSNumberOfRetriesExceeded ? (cause.cause ?? cause) : cause;
-  const context = { brokers };
-  if (CONNECTION_ERRORS.some((type) => root instanceof type)) {
-    return new TollbookError('KAFKA_UNAVAILABLE', `no Kafka broker answers at ${brokers.join(', ')}`, {
-      cause,
-      context,
-    });
-  }
-  return new TollbookError('PUBLISH_FAILED', `Kafka did not take all messages: ${String(root)}`, { cause, context });
+  await producer.send(TOPIC_ROLES.map((role) => ({ topic: topics[role], messages: messagesOf(role) })));
 }

@@ -4,7 +4,7 @@
  * Invariants: synchronous and free of side effects; never throws.
  */
 import { isSameProcess } from './server-process.js';
-import { addressesOf, readState, resolveStackDir, SERVER_NAMES, type StackAddresses } from './stack-state.js';
+import { addressesOf, readState, resolveStackDir, serversOf, type StackAddresses } from './stack-state.js';
 
 export type { StackAddresses } from './stack-state.js';
 
@@ -19,6 +19,6 @@ export type { StackAddresses } from './stack-state.js';
 export function discoverStack(startDir?: string): StackAddresses | undefined {
   const state = readState(resolveStackDir(undefined, startDir));
   if (state?.up !== true) return undefined;
-  const anyLives = SERVER_NAMES.some((name) => isSameProcess(state.servers[name]?.process ?? null));
+  const anyLives = serversOf(state).some((name) => isSameProcess(state.servers[name]?.process ?? null));
   return anyLives ? addressesOf(state) : undefined;
 }

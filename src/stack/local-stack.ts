@@ -5,12 +5,12 @@
  * process of the stack runs.
  */
 import { existsSync, mkdirSync, rmSync } from 'node:fs';
-import { invariant } from '../runtime/errors.js';
+import { invariant, TollbookError } from '../runtime/errors.js';
 import { isSameProcess } from './server-process.js';
 import { withStackLock } from './stack-lock.js';
 import { startServers, stopServers, type StackWork } from './stack-servers.js';
 import * as stackState from './stack-state.js';
-import { SERVER_NAMES, type ServerName, type StackAddresses, type StackState } from './stack-state.js';
+import { type PerServer, type ServerName, type StackAddresses, type StackState } from './stack-state.js';
 
 export type { ServerName, StackAddresses } from './stack-state.js';
 
@@ -20,6 +20,12 @@ export interface StackOptions {
   readonly dir?: string | undefined;
   /** Receives one line per step; silent unless given. */
   readonly report?: ((line: string) => void) | undefined;
+}
+
+/** How large a stack is to be. */
+export interface StackSize {
+  /** Brokers of the Kafka cluster: 1 (the default of a new stack) or 3. */
+  readonly brokers?: number | undefined;
 }
 
 /** What `stackUp` found and did. */
@@ -40,22 +46,24 @@ export interface ServerStatus {
 /** The stack as `stackStatus` sees it. */
 export interface StackStatus {
   readonly dir: string;
-  /** True while all three servers run. */
+  /** True while all servers run. */
   readonly up: boolean;
   readonly addresses: StackAddresses | undefined;
-  readonly servers: Readonly<Record<ServerName, ServerStatus>>;
+  readonly servers: Readonly<PerServer<ServerStatus>>;
 }
 
 /**
- * Brings all three servers up, in parallel, and waits until each answers. Idempotent: only what is down is started.
+ * Brings all servers up, in parallel, and waits until each answers. Idempotent: only what is down is started.
  *
  * @returns the three settings and what was started
- * @throws STACK_SERVER_FAILED or STACK_TOOL_MISSING of the first server that failed; the others are left running
+ * @throws STACK_SERVER_FAILED or STACK_TOOL_MISSING of the first server that failed, the others are left running;
+ * USAGE_INVALID when the stack exists with another number of brokers
  */
-export async function stackUp(options: StackOptions = {}): Promise<StackUpResult> {
+export async function stackUp(options: StackOptions & StackSize = {}): Promise<StackUpResult> {
   return changeStack(options, async (dir, report) => {
     const state = stackState.openState(dir);
-    const started = await startServers({ dir, state, report }, SERVER_NAMES);
+    setSize(state, options);
+    const started = await startServers({ dir, state, report }, stackState.serversOf(state));
     state.up = true;
     stackState.writeState(dir, state);
     const addresses = stackState.addressesOf(state);
@@ -87,12 +95,9 @@ export async function stackDown(
 export function stackStatus(options: StackOptions = {}): StackStatus {
   const dir = stackState.resolveStackDir(options.dir);
   const state = stackState.readState(dir);
-  const servers = {
-    kafka: statusOf(dir, state, 'kafka'),
-    postgres: statusOf(dir, state, 'postgres'),
-    redis: statusOf(dir, state, 'redis'),
-  };
-  const up = SERVER_NAMES.every((name) => servers[name].running);
+  const names = stackState.serversOf(state ?? {});
+  const servers = Object.fromEntries(names.map((name) => [name, statusOf(dir, state, name)])) as StackStatus['servers'];
+  const up = names.every((name) => servers[name]?.running === true);
   return { dir, up, addresses: state === undefined ? undefined : stackState.addressesOf(state), servers };
 }
 
@@ -128,6 +133,16 @@ export async function startServer(name: ServerName, options: StackOptions = {}):
   });
 }
 
+/** A cluster keeps the number of its brokers for life: its metadata log knows its voters. */
+function setSize(state: StackState, { brokers }: StackSize): void {
+  const isNew = Object.keys(state.servers).length === 0;
+  const has = stackState.brokersOf(state).length;
+  if (isNew && brokers !== undefined) state.brokers = brokers;
+  if (isNew || brokers === undefined || brokers === has) return;
+  const message = `this stack has ${String(has)} broker(s), not ${String(brokers)}: remove it with "stack down --purge" first`;
+  throw new TollbookError('USAGE_INVALID', message);
+}
+
 async function changeStack<T>(
   options: StackOptions,
   action: (dir: string, report: (line: string) => void) => Promise<T>,
@@ -140,7 +155,7 @@ async function changeStack<T>(
 
 /** `up` is taken back only at the end: a `down` that was cut off is repeated in full. */
 async function stopAll(work: StackWork): Promise<readonly ServerName[]> {
-  const stopped = await stopServers(work, SERVER_NAMES);
+  const stopped = await stopServers(work, stackState.serversOf(work.state));
   work.state.up = false;
   stackState.writeState(work.dir, work.state);
   return stopped;

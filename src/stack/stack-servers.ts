@@ -1,18 +1,27 @@
 /**
- * Owns: the three servers side by side: their ports, and starting and stopping several at once.
+ * Owns: the servers side by side: their ports, and starting and stopping several at once.
  * Does not own: the lock and the meaning of "up" (local-stack.ts), one server's life (server-lifecycle.ts).
  * Invariants: ports are given out one after the other before anything starts, so that no two servers get the same; one
  * server's failure neither stops nor hides the others'.
  */
+import { TollbookError } from '../runtime/errors.js';
 import { becomesFree, chooseFreePort } from './free-port.js';
 import { createJavaParts } from './java-parts.js';
-import { kafkaRecipe } from './kafka-server.js';
+import { brokerRecipe } from './kafka-server.js';
 import { postgresRecipe } from './postgres-server.js';
 import { redisRecipe } from './redis-server.js';
 import { ensureRunning, stopRunning } from './server-lifecycle.js';
 import { isSameProcess } from './server-process.js';
 import type { ServerRecipe, ServerSite } from './server-recipe.js';
-import { logPathOf, writeState, type ServerName, type ServerRecord, type StackState } from './stack-state.js';
+import {
+  BROKER_NAMES,
+  brokersOf,
+  logPathOf,
+  writeState,
+  type ServerName,
+  type ServerRecord,
+  type StackState,
+} from './stack-state.js';
 
 /** A stack folder that is locked and being changed. */
 export interface StackWork {
@@ -22,7 +31,9 @@ export interface StackWork {
 }
 
 const RECIPES: Readonly<Record<ServerName, ServerRecipe>> = {
-  kafka: kafkaRecipe,
+  kafka: brokerRecipe('kafka'),
+  'kafka-2': brokerRecipe('kafka-2'),
+  'kafka-3': brokerRecipe('kafka-3'),
   postgres: postgresRecipe,
   redis: redisRecipe,
 };
@@ -75,14 +86,28 @@ export async function stopServers(
 async function portsFor(work: StackWork, name: ServerName): Promise<ServerRecord> {
   const known = work.state.servers[name];
   if (known !== undefined && (isSameProcess(known.process) || (await arePortsFree(known)))) return known;
-  if (known !== undefined)
+  if (known !== undefined) {
+    requireNoVoters(work.state, name);
     work.report(`${name}: port ${String(known.port)} is taken by another process; using a new one`);
+  }
   const port = await unusedPort(work.state);
   const record: ServerRecord = { port, controllerPort: 0, process: null };
   work.state.servers[name] = record;
-  if (name === 'kafka') record.controllerPort = await unusedPort(work.state);
+  if (isBroker(name)) record.controllerPort = await unusedPort(work.state);
   writeState(work.dir, work.state);
   return record;
+}
+
+function isBroker(name: ServerName): boolean {
+  return BROKER_NAMES.some((broker) => broker === name);
+}
+
+/** Brokers that run know the others by their ports: none of them may get a new one meanwhile. */
+function requireNoVoters(state: StackState, name: ServerName): void {
+  const others = brokersOf(state).filter((other) => other !== name);
+  if (!isBroker(name) || !others.some((other) => isSameProcess(state.servers[other]?.process ?? null))) return;
+  const message = `${name}: its port is taken by another process; free it, or bring the whole stack down and up again`;
+  throw new TollbookError('STACK_SERVER_FAILED', message);
 }
 
 async function arePortsFree(record: ServerRecord): Promise<boolean> {

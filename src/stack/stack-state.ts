@@ -10,11 +10,23 @@ import { chmodSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'n
 import path from 'node:path';
 import type { ProcessIdentity } from './server-process.js';
 
-/** The servers of the local stack, in the order they are shown. */
+/** The servers of a local stack with one broker, in the order they are shown. */
 export const SERVER_NAMES = ['kafka', 'postgres', 'redis'] as const;
 
+/** The brokers of the largest cluster; a stack with one broker has the first. */
+export const BROKER_NAMES = ['kafka', 'kafka-2', 'kafka-3'] as const;
+
+/** How many brokers a stack can have: fewer than three cannot lose one, more show nothing new. */
+export const BROKER_COUNTS = [1, BROKER_NAMES.length] as const;
+
+/** One broker of the local stack. */
+export type BrokerName = (typeof BROKER_NAMES)[number];
+
 /** One server of the local stack. */
-export type ServerName = (typeof SERVER_NAMES)[number];
+export type ServerName = (typeof SERVER_NAMES)[number] | BrokerName;
+
+/** Something of each server that every stack has, and of the further brokers where there are three. */
+export type PerServer<T> = Record<(typeof SERVER_NAMES)[number], T> & Partial<Record<BrokerName, T>>;
 
 /** The three settings by which every command finds its servers. */
 export interface StackAddresses {
@@ -42,6 +54,8 @@ export interface StackState {
   /** Password of the role `tollbook_owner`. */
   ownerPassword: string;
   kafkaClusterId: string;
+  /** How many brokers the Kafka cluster has; a cluster keeps its number for life. One when it is not said. */
+  brokers?: number;
   /** A folder outside the stack folder, when the user PostgreSQL runs as cannot enter the stack folder; else null. */
   postgresRefuge: string | null;
   servers: Partial<Record<ServerName, ServerRecord>>;
@@ -50,6 +64,16 @@ export interface StackState {
 /** The folder of the local stack: the argument, else TOLLBOOK_STACK_DIR, else `.tollbook/stack` below `startDir`. */
 export function resolveStackDir(dir?: string, startDir: string = process.cwd()): string {
   return path.resolve(startDir, dir ?? process.env['TOLLBOOK_STACK_DIR'] ?? path.join('.tollbook', 'stack'));
+}
+
+/** The brokers of a stack. */
+export function brokersOf({ brokers = 1 }: Pick<StackState, 'brokers'>): readonly BrokerName[] {
+  return BROKER_NAMES.slice(0, brokers);
+}
+
+/** The servers of a stack, in the order they are shown. */
+export function serversOf(state: Pick<StackState, 'brokers'>): readonly ServerName[] {
+  return [...brokersOf(state), 'postgres', 'redis'];
 }
 
 /** The log file of one server. */
@@ -87,10 +111,11 @@ export function openState(dir: string): StackState {
 
 /** The three settings of a stack whose servers all have ports; undefined before the first `up` has given them out. */
 export function addressesOf(state: StackState): StackAddresses | undefined {
-  const { kafka, postgres, redis } = state.servers;
-  if (kafka === undefined || postgres === undefined || redis === undefined) return undefined;
+  const { postgres, redis } = state.servers;
+  const brokerPorts = brokersOf(state).flatMap((name) => state.servers[name]?.port ?? []);
+  if (brokerPorts.length < brokersOf(state).length || postgres === undefined || redis === undefined) return undefined;
   return {
-    KAFKA_BROKERS: `127.0.0.1:${String(kafka.port)}`,
+    KAFKA_BROKERS: brokerPorts.map((port) => `127.0.0.1:${String(port)}`).join(','),
     DATABASE_URL: `postgres://tollbook_owner:${state.ownerPassword}@127.0.0.1:${String(postgres.port)}/tollbook`,
     REDIS_URL: `redis://127.0.0.1:${String(redis.port)}`,
   };

@@ -5,12 +5,11 @@
  * Kafka at least once, and what is there twice must be charged once. After an outage the publisher catches up.
  */
 import { setTimeout as delay } from 'node:timers/promises';
-import kafkajs from 'kafkajs';
-import type { Kafka, Producer } from 'kafkajs';
+import type { Kafka } from 'kafkajs';
 import type { PlannedMessage } from '../../src/simulator/message-writer.js';
 import type { SimulationPlan } from '../../src/simulator/plan.js';
+import { DurableProducer } from '../../src/runtime/durable-producer.js';
 
-const { Partitioners } = kafkajs;
 const BATCHES_PER_SECOND = 10;
 const PAUSE_MS = 200;
 const TRIES_MAX = 300;
@@ -30,9 +29,11 @@ export class SteadyPublisher {
   /** Batches that were sent again because Kafka had not said that it has them. */
   resent = 0;
   isDone = false;
-  #producer: Producer | undefined;
+  readonly #producer: DurableProducer;
 
-  constructor(readonly load: SteadyLoad) {}
+  constructor(readonly load: SteadyLoad) {
+    this.#producer = new DurableProducer({ kafka: load.kafka });
+  }
 
   /** Publishes everything; rejects when Kafka refuses a batch for minutes. */
   async run(): Promise<void> {
@@ -43,7 +44,7 @@ export class SteadyPublisher {
       await this.#sendUntilTaken(batch);
       this.published += batch.length;
     }
-    await this.#disconnect();
+    await this.#producer.disconnect();
     this.isDone = true;
   }
 
@@ -69,7 +70,6 @@ export class SteadyPublisher {
       } catch (error) {
         if (tries === TRIES_MAX) throw error;
         this.resent += 1;
-        await this.#disconnect();
         await delay(PAUSE_MS);
       }
     }
@@ -81,25 +81,6 @@ export class SteadyPublisher {
       { topic: pending, messages: batch.filter(({ role }) => role === 'pending') },
       { topic: completed, messages: batch.filter(({ role }) => role === 'completed') },
     ].map(({ topic, messages }) => ({ topic, messages: messages.map(({ key, value }) => ({ key, value })) }));
-    const producer = (this.#producer ??= await this.#connect());
-    await producer.sendBatch({ topicMessages: topicMessages.filter(({ messages }) => messages.length > 0), acks: -1 });
-  }
-
-  async #connect(): Promise<Producer> {
-    const producer = this.load.kafka.producer({
-      idempotent: true,
-      maxInFlightRequests: 1,
-      allowAutoTopicCreation: false,
-      createPartitioner: Partitioners.DefaultPartitioner,
-    });
-    await producer.connect();
-    return producer;
-  }
-
-  /** A producer that was refused is given up: what it remembers of its numbers may not be what the broker has. */
-  async #disconnect(): Promise<void> {
-    const producer = this.#producer;
-    this.#producer = undefined;
-    await producer?.disconnect().catch(() => undefined); // the broker is away: there is nobody to say goodbye to
+    await this.#producer.send(topicMessages);
   }
 }

@@ -5,7 +5,7 @@
  * 10 s of SIGTERM with code 0, whatever state it and the servers are in; what was under way is charged once, by the next.
  */
 import { expect } from 'chai';
-import type { ServerName } from '../../src/stack/local-stack.js';
+import { SERVER_NAMES } from '../../src/stack/stack-state.js';
 import { type ConsumeChild, killConsumers, startTollbook } from '../support/consume-child.js';
 import { haltServer, reviveServer, signalServer, useFaultStack } from '../support/fault-stack.js';
 import { FaultWorld } from '../support/fault-world.js';
@@ -13,7 +13,8 @@ import { waitUntil } from '../support/wait-until.js';
 
 const STOP_WITHIN_MS = 10_000;
 const TOLD_MAX_MS = 60_000;
-const SERVERS: readonly ServerName[] = ['kafka', 'postgres', 'redis'];
+const SERVERS = SERVER_NAMES;
+type ServerName = (typeof SERVERS)[number];
 /** What a process says while it waits; Kafka's client tries for 14 s before it gives up for the first time. */
 const WAITS: Readonly<Record<ServerName, RegExp>> = {
   kafka: /Connection error: connect ECONNREFUSED|Kafka does not answer/,

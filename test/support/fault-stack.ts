@@ -1,15 +1,23 @@
 /**
  * Owns: the servers that the fault tests break: a stack of their own, up once for all files, whose servers are paused,
- * killed and started again.
+ * killed and started again. A file that needs three brokers has another stack, for itself.
  * Invariants: every file finds all servers up, whatever the one before it left; the addresses of the environment are those
  * of this stack while a file runs, and afterwards what they were.
  */
 import path from 'node:path';
 import { expect } from 'chai';
 import pg from 'pg';
-import { type ServerName, stackStatus, stackUp, startServer, stopServer } from '../../src/stack/local-stack.js';
+import {
+  type ServerName,
+  stackDown,
+  stackStatus,
+  stackUp,
+  startServer,
+  stopServer,
+} from '../../src/stack/local-stack.js';
 import { readState, type StackState } from '../../src/stack/stack-state.js';
 import { tellRecoveries } from './after-fault.js';
+import { clusterStackDir } from './stack-folders.js';
 
 /** The first start on a machine downloads the jars. */
 const STACK_UP_MAX_MS = 300_000;
@@ -22,30 +30,36 @@ export function faultStackDir(): string {
 }
 
 /** Makes the servers of a file the ones that may be broken; to be called first in its describe. */
-export function useFaultStack(): void {
+export function useFaultStack({ brokers = 1 } = {}): void {
   const replaced: Record<string, string | undefined> = {};
   before('the servers to break are up', async function () {
     this.timeout(STACK_UP_MAX_MS);
-    const { addresses } = await stackUp({ dir: faultStackDir() });
-    for (const [name, address] of Object.entries(addresses) as [string, string][]) {
+    const dir = brokers === 1 ? faultStackDir() : clusterStackDir(faultStackDir());
+    const { addresses } = await stackUp({ dir, brokers });
+    const settings = { ...addresses, TOLLBOOK_STACK_UNDER_TEST: dir };
+    for (const [name, value] of Object.entries(settings)) {
       replaced[name] = process.env[name];
-      process.env[name] = address;
+      process.env[name] = value;
     }
   });
-  after('the other servers are the ones to use again', () => void Object.assign(process.env, replaced));
+  after('the other servers are the ones to use again', async () => {
+    const dir = faultStackDir();
+    Object.assign(process.env, replaced);
+    if (brokers > 1) await stackDown({ dir, purge: true }); // three brokers would take memory from the files that follow
+  });
   after('tells how long each recovery took', tellRecoveries);
 }
 
 /** Sends a signal to the process of a server; SIGSTOP and SIGCONT pause it, SIGQUIT is PostgreSQL's immediate stop. */
 export function signalServer(name: ServerName, signal: NodeJS.Signals): void {
-  const { pid } = stackStatus({ dir: faultStackDir() }).servers[name];
-  if (pid === null) expect.fail(`${name} does not run`);
+  const pid = stackStatus({ dir: faultStackDir() }).servers[name]?.pid;
+  if (pid === undefined || pid === null) expect.fail(`${name} does not run`);
   process.kill(pid, signal);
 }
 
 /** Whether a server runs. */
 export function isRunning(name: ServerName): boolean {
-  return stackStatus({ dir: faultStackDir() }).servers[name].running;
+  return stackStatus({ dir: faultStackDir() }).servers[name]?.running === true;
 }
 
 /** Ends a server as a power cut does, and waits until it is gone. */

@@ -10,8 +10,9 @@ import type { SimulationPlan } from '../../src/simulator/plan.js';
 import { planSimulation } from '../../src/simulator/simulate.js';
 import { uniqueTopic } from '../integration/kafka-topics.js';
 import { expect } from 'chai';
-import { expectRecovered, type Survivor } from './after-fault.js';
+import { expectRecovered, isPassing, type Survivor } from './after-fault.js';
 import { type ConsumeChild, killConsumers, startConsume } from './consume-child.js';
+import type { Replicated } from './broker-failures.js';
 import { LedgerWorld } from './ledger-world.js';
 import { waitUntil } from './wait-until.js';
 
@@ -40,6 +41,7 @@ const SETTINGS: Environment = {
 };
 const SWEEP_MS = 1_000;
 const REACH_MAX_MS = 60_000;
+const CHARGED_MAX_MS = 240_000;
 
 /** A LedgerWorld with processes that may be broken. */
 export class FaultWorld {
@@ -105,6 +107,28 @@ export class FaultWorld {
       async () => (await this.ledger.count('ledger_batches')) >= before + count,
       REACH_MAX_MS,
     );
+  }
+
+  /** The topics, for whoever breaks brokers. */
+  get replicated(): Replicated {
+    return { admin: this.ledger.admin, topics: this.ledger.topics };
+  }
+
+  /** Waits until everything published is charged; returns those of the traces that are not. */
+  async uncharged(traceIds: readonly string[]): Promise<string[]> {
+    await waitUntil('everything published is charged', () => this.isCharged(), CHARGED_MAX_MS);
+    const missing = `SELECT trace_id AS "traceId" FROM unnest($1::text[]) AS acknowledged (trace_id)
+      WHERE NOT EXISTS (SELECT FROM ledger_entries e WHERE e.trace_id = acknowledged.trace_id AND e.status = 'COMMITTED')`;
+    return (await this.ledger.rows<{ traceId: string }>(missing, [traceIds])).map(({ traceId }) => traceId);
+  }
+
+  private async isCharged(): Promise<boolean> {
+    try {
+      return (await this.ledger.lag()) === 0n;
+    } catch (error) {
+      if (isPassing(error)) return false;
+      throw error;
+    }
   }
 
   /** The tenants of all simulations. */

@@ -43,7 +43,7 @@ down: $(BUILD) ## stop them; their data stays
 	$(CLI) stack down
 
 clean: ## stop the local stacks and remove what was built and stored
-	@for dir in .tollbook/stack .tollbook/test-stack .tollbook/stack-under-test .tollbook/fault-stack .tollbook/fault-stack-cluster .tollbook/chaos-stack; do \
+	@for dir in .tollbook/stack .tollbook/test-stack .tollbook/stack-under-test .tollbook/fault-stack .tollbook/fault-stack-cluster .tollbook/chaos-stack .tollbook/chaos-stack-cluster; do \
 	  if [ -f "$$dir/state.json" ]; then \
 	    if [ -f dist/src/cli/main.js ]; then $(CLI) stack down --purge --dir "$$dir"; \
 	    else echo "a stack may be running from $$dir: run 'make down' first" >&2; exit 1; fi; \

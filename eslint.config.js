@@ -53,6 +53,12 @@ const PROCESS_EXIT = {
   message: 'Only the entry points end the process; throw, or set process.exitCode.',
 };
 
+const OTHER_PRODUCER = {
+  selector: "CallExpression[callee.property.name='producer']",
+  message:
+    'Produce through src/runtime/durable-producer.ts: what kafkajs acknowledges by itself may be stored nowhere.',
+};
+
 function restrictImports(files, ...patterns) {
   return { files, rules: { 'no-restricted-imports': ['error', { patterns }] } };
 }
@@ -100,6 +106,11 @@ export default defineConfig(
     files: ['src/**/*.ts'],
     plugins: { tollbook: { rules: { 'own-names': ownNames } } },
     rules: { 'tollbook/own-names': 'error' },
+  },
+  {
+    files: ['src/**/*.ts'],
+    ignores: ['src/runtime/durable-producer.ts', 'src/cli/main.ts'],
+    rules: { 'no-restricted-syntax': ['error', BARE_ERROR, PROCESS_EXIT, OTHER_PRODUCER] },
   },
   // The one place of src that ends the process.
   { files: ['src/cli/main.ts'], rules: { 'no-restricted-syntax': ['error', BARE_ERROR] } },

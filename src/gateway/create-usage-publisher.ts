@@ -10,7 +10,7 @@ import { UsagePublisher } from './usage-publisher.js';
 
 /** How to reach Kafka, and how to publish. Give `brokers`, or `kafka` with its own security settings. */
 export interface UsagePublisherOptions extends PublisherTuning {
-  /** Addresses as host:port. */
+  /** Addresses as host:port or [IPv6]:port. */
   readonly brokers?: readonly string[];
   /** A kafkajs client of your own, for TLS, SASL or other settings. */
   readonly kafka?: Kafka;

@@ -10,6 +10,8 @@ import { discoverStack } from '../stack/discover.js';
 import { TollbookError } from './errors.js';
 import { ownValue } from './name-map.js';
 
+const BROKER = String.raw`([^\s,:[\]]+|\[[0-9A-Fa-f:.]+(%[\w.-]+)?\]):\d+`;
+const BROKER_LIST = new RegExp(`^${BROKER}(,${BROKER})*$`);
 const NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$/;
 const DECIMAL = /^\d{1,9}(\.\d{1,9})?$/;
 const MINUTE_MS = 60_000;
@@ -18,8 +20,8 @@ const TOKENS_MAX = 1_000_000_000_000;
 
 /** The settings. Times in milliseconds, sizes in bytes, amounts as decimal strings of currency units. */
 export class Config {
-  /** Comma-separated `host:port`. */
-  @Matches(/^[^\s,:]+:\d+(,[^\s,:]+:\d+)*$/, { message: 'must be a comma-separated list of host:port' })
+  /** Comma-separated `host:port` or `[IPv6]:port`. */
+  @Matches(BROKER_LIST, { message: 'must be a comma-separated list of host:port or [IPv6]:port' })
   kafkaBrokers!: string;
 
   @Matches(/^postgres(ql)?:\/\//, { message: 'must start with postgres:// or postgresql://' })

@@ -6,11 +6,12 @@
  */
 import kafkajs from 'kafkajs';
 import type { Kafka, LogEntry, logLevel as KafkaLogLevel } from 'kafkajs';
+import { kafkajsAddress, openKafkaSocket } from './kafka-addresses.js';
 import type { Logger } from './logger.js';
 
 /** How to reach Kafka. */
 export interface KafkaOptions {
-  /** Addresses as host:port; one that answers is enough to find the others. */
+  /** Addresses as host:port or [IPv6]:port; one that answers is enough to find the others. */
   readonly brokers: readonly string[];
   readonly clientId: string;
   /** Where the client's log goes; without it the client is silent. */
@@ -52,7 +53,8 @@ function logTo(logger: Logger): (entry: LogEntry) => void {
 export function createKafka(options: KafkaOptions): Kafka {
   const { logger } = options;
   return new kafkajs.Kafka({
-    brokers: [...options.brokers],
+    brokers: options.brokers.map(kafkajsAddress),
+    socketFactory: openKafkaSocket,
     clientId: options.clientId,
     connectionTimeout: CONNECTION_TIMEOUT_MS,
     requestTimeout: REQUEST_TIMEOUT_MS,

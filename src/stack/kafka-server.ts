@@ -34,7 +34,7 @@ export function brokerRecipe(name: BrokerName): ServerRecipe {
     name,
     stopSignal: 'SIGTERM',
     stopDeadlineMs: 20_000,
-    startDeadlineMs: 60_000,
+    startDeadlineMs: 180_000, // seconds on a quiet machine, a minute for one of three on one that is ten times as busy
     prepare: (site) => prepareBroker(name, site),
     probe: (site) => probeBroker(name, site),
     provision: () => Promise.resolve(),

@@ -6,15 +6,15 @@ import { expect } from 'chai';
 import { BROKER_NAMES } from '../../src/stack/stack-state.js';
 import { AcknowledgedLoad } from '../support/acknowledged-load.js';
 import { killBroker, restartAll } from '../support/broker-failures.js';
-import { useFaultStack } from '../support/fault-stack.js';
+import { dropClusterStack, useFaultStack } from '../support/fault-stack.js';
 import { FaultWorld } from '../support/fault-world.js';
 import { COMPLETION_COST } from '../support/usage-messages.js';
 
-const RATE_PER_SECOND = 600;
+const RATE_PER_SECOND = 400;
 const PARTITIONS = 6;
 
 describe('gateways on three brokers', function () {
-  this.timeout(400_000);
+  this.timeout(900_000);
   let world: FaultWorld;
 
   useFaultStack({ brokers: BROKER_NAMES.length });
@@ -23,7 +23,10 @@ describe('gateways on three brokers', function () {
     world = await FaultWorld.create({ TOLLBOOK_CHUNK_MESSAGES_MAX: '1000' }, PARTITIONS);
   });
 
-  after(() => world.close());
+  after(async () => {
+    await world.close();
+    await dropClusterStack();
+  });
 
   /** Publishes and charges while something fails, and fails unless each acknowledged event is charged once. */
   async function chargedThrough(name: string, failing: () => Promise<void>): Promise<void> {

@@ -51,6 +51,11 @@ export class AcknowledgedLoad {
     return load;
   }
 
+  /** Resolves once so many events are acknowledged. */
+  async reached(events: number): Promise<void> {
+    while (this.acknowledged.length < events) await delay(PAUSE_MS);
+  }
+
   /** Begins nothing more; resolves when everything is acknowledged. */
   async stop(): Promise<void> {
     this.#isStopped = true;

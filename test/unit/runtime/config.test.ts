@@ -108,6 +108,16 @@ describe('the settings', () => {
     expect(problems).to.deep.equal(['TOLLBOOK_PRICE_BOOK is "List@1": must be the name of a price book or empty']);
   });
 
+  it('take brokers at IPv6 addresses in brackets, alone and beside others', () => {
+    for (const found of ['[::1]:9092', 'kafka-1:9092,[2001:db8::7]:9093', '[fe80::1%eth0]:9092']) {
+      expect(loadConfig({ ...COMPLETE, KAFKA_BROKERS: found }).kafkaBrokers).to.equal(found);
+    }
+    for (const found of ['::1:9092', '[::1]', '[::1:9092', '[kafka]:9092', '[]:9092']) {
+      const { problems } = problemsOf({ ...COMPLETE, KAFKA_BROKERS: found });
+      expect(problems, found).to.have.lengthOf(1);
+    }
+  });
+
   it('are frozen', () => {
     expect(Object.isFrozen(loadConfig(COMPLETE))).to.equal(true);
   });

@@ -49,7 +49,7 @@ export function replayText(found: ShadowReplay, isKept: boolean): string {
       `${replayMs / 1000} s (${rateOf(replay.messages, replayMs)}/s), compared in ${compareMs / 1000} s`,
     ...(replay.refusalsTakenOver === 0
       ? []
-      : [`${replay.refusalsTakenOver} refusals were Redis's word and taken over`]),
+      : [`${replay.refusalsTakenOver} refusals counted what was in flight, which was taken over`]),
     tableText(found),
     ...columnLines('only the ledger has', uncompared.onlyLive),
     ...columnLines('only the shadow has', uncompared.onlyShadow),

@@ -7,7 +7,8 @@
  *     out whether it is harmless, and says so with the next call.
  *  3. Lock all accounts of the chunk, in ascending order; where one is missing, none until the missing are open.
  *  4. Read the states of the chunk's traces; decide what each event wants.
- *  5. Ask Redis, within its deadline; where it does not answer the locked accounts alone decide, by the same rule.
+ *  5. Put in flight in Redis what the locked accounts grant, within its deadline. Where Redis refuses some of it, decide
+ *     again by the account less what others have in flight; where it does not answer the accounts alone decide.
  *  6. Append entries, fold accounts, seal the batch, advance the cursor by compare-and-set; commit.
  *  7. Wake the projector. (Committing the Kafka offset as a hint is the consumer's.)
  *

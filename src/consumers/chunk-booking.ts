@@ -1,8 +1,9 @@
 /**
- * Owns: step 6 of the charge protocol up to the write: entries, accounts, holds and counts of a planned chunk.
- * Does not own: the plan (chunk-plan.ts), nor the write itself (the ledger store).
- * Invariants: pure; an intent is granted only where Redis (if it answered) and the locked account both grant it, so the
- * ledger is right even when Redis has lost something; entries are ordered by (kafka offset, seq).
+ * Owns: what a planned chunk comes to: entries, accounts, holds and counts, and what of it Redis is to be told.
+ * Does not own: the plan (chunk-plan.ts), asking Redis (quota-gate.ts), nor the write itself (the ledger store).
+ * Invariants: pure; the locked account decides, less what others have in flight where that is known. Redis is told what is
+ * granted and nothing else: what is refused, or leaves the range of amounts, is never put in flight. Entries are ordered by
+ * (kafka offset, seq).
  */
 import type { Account, HoldPolicy } from '../ledger/account.js';
 import type { BatchContent } from '../ledger/append-sealed.js';
@@ -11,7 +12,9 @@ import { type Booked, bookIntent, bookOpening } from '../ledger/charge.js';
 import type { DeadLetter } from '../ledger/dead-letter.js';
 import type { LedgerEntry } from '../ledger/entry.js';
 import type { OpenHold, SkippedEvent, TraceKey, UnpricedUsage } from '../ledger/ledger-store.js';
-import { monthOf, type QuotaRefusal, refusalOf } from '../ledger/quota-rule.js';
+import { NOTHING_IN_FLIGHT, type OthersInFlight, type QuotaRefusal, refusalOf } from '../ledger/quota-rule.js';
+import type { OverlayItem } from '../lua/quota-scripts.js';
+import type { EntryIntent } from '../ledger/trace.js';
 import { invariant, unreachable } from '../runtime/errors.js';
 import type { ChunkOpening, PlannedEntry, PlannedItem } from './chunk-plan.js';
 import { type ChunkMessage, deadLetter } from './intake.js';
@@ -21,17 +24,25 @@ export interface BookingInput {
   readonly source: StreamSource;
   readonly planned: readonly PlannedItem[];
   readonly accounts: ReadonlyMap<string, Account>;
-  /** What Redis refused; an entry that it granted, or was not asked about, is absent. */
-  readonly refusals: ReadonlyMap<PlannedEntry, QuotaRefusal>;
-  /** When the holds opened by this chunk expire (ISO 8601 UTC), by the hold policy they are taken under. */
-  readonly holdExpiresAt: Readonly<Record<HoldPolicy, string>>;
+  /** What others have in flight, of the tenants where it is known. */
+  readonly others: ReadonlyMap<string, OthersInFlight>;
+}
+
+/** A chunk that is booked and not written yet. */
+export interface BookedChunk {
+  /** The accounts that changed, at their new seq. */
+  readonly accounts: readonly Account[];
+  /** By tenant, what its granted entries change of what is available, in order. */
+  readonly wanted: ReadonlyMap<string, readonly OverlayItem[]>;
+  /** What is written; `holdExpiresAt` is when its holds expire (ISO 8601 UTC), by the hold policy they are taken under. */
+  contentWith(holdExpiresAt: Readonly<Record<HoldPolicy, string>>): BatchContent;
 }
 
 /** Books a planned chunk: one pass, in order. */
-export function bookChunk(input: BookingInput): BatchContent {
+export function bookChunk(input: BookingInput): BookedChunk {
   const book = new ChunkBook(input);
   for (const planned of input.planned) book.add(planned);
-  return book.close();
+  return book;
 }
 
 /** What a chunk has done to one tenant so far. */
@@ -39,13 +50,20 @@ interface TenantBook {
   account: Account;
   /** Where its entries stand among those of the chunk. */
   readonly places: number[];
+  readonly wanted: OverlayItem[];
+  readonly others: OthersInFlight;
 }
+
+/** A hold whose end is not known before its batch is sealed. */
+type HoldDraft = { -readonly [K in keyof OpenHold]: OpenHold[K] };
 
 class ChunkBook {
   readonly #input: BookingInput;
   readonly #tenants = new Map<string, TenantBook>();
   readonly #entries: LedgerEntry[] = [];
-  readonly #holdsOpened: OpenHold[] = [];
+  readonly #holdsOpened: HoldDraft[] = [];
+  /** The hold policy of each. */
+  readonly #holdPolicies: HoldPolicy[] = [];
   readonly #holdsClosed: TraceKey[] = [];
   readonly #deadLetters: DeadLetter[] = [];
   readonly #skipped: SkippedEvent[] = [];
@@ -84,13 +102,23 @@ class ChunkBook {
     }
   }
 
-  close(): BatchContent {
-    const accounts: Account[] = [];
+  get accounts(): Account[] {
+    const changed: Account[] = [];
+    for (const book of this.#tenants.values()) if (book.places.length > 0) changed.push(book.account);
+    return changed;
+  }
+
+  get wanted(): Map<string, readonly OverlayItem[]> {
+    const wanted = new Map<string, readonly OverlayItem[]>();
+    for (const [tenantId, book] of this.#tenants) if (book.wanted.length > 0) wanted.set(tenantId, book.wanted);
+    return wanted;
+  }
+
+  contentWith(holdExpiresAt: Readonly<Record<HoldPolicy, string>>): BatchContent {
     const places = new Map<string, readonly number[]>();
-    for (const [tenantId, book] of this.#tenants) {
-      if (book.places.length === 0) continue;
-      accounts.push(book.account);
-      places.set(tenantId, book.places);
+    for (const [tenantId, book] of this.#tenants) if (book.places.length > 0) places.set(tenantId, book.places);
+    for (const [index, hold] of this.#holdsOpened.entries()) {
+      hold.expiresAt = holdExpiresAt[this.#holdPolicies[index] ?? 'estimate'];
     }
     return {
       counts: {
@@ -104,7 +132,7 @@ class ChunkBook {
       },
       entries: this.#entries,
       places,
-      accounts,
+      accounts: this.accounts,
       holdsOpened: this.#holdsOpened,
       holdsClosed: this.#holdsClosed,
       deadLetters: this.#deadLetters,
@@ -125,7 +153,7 @@ class ChunkBook {
     const { item, intent } = planned;
     const book = this.#bookOf(item.tenantId);
     const { account } = book;
-    const refusal = intent.refusedAs === null ? undefined : this.#refusalOf(planned, account);
+    const refusal = intent.refusedAs === null ? undefined : refusalBy(book, intent);
     const { traceId, occurredAt } = item.event;
     const booked = bookIntent(
       account,
@@ -139,17 +167,9 @@ class ChunkBook {
       return;
     }
     this.#write(book, booked);
+    const wanted = refusal === undefined ? wantedOf(planned) : undefined;
+    if (wanted !== undefined) book.wanted.push(wanted);
     this.#trackHold(booked, intent.settlesHold);
-  }
-
-  /** Redis may refuse for a window that it still takes for the open one; the account knows that the window is past. */
-  #refusalOf(planned: PlannedEntry, account: Account): QuotaRefusal | undefined {
-    const { delta } = planned.intent;
-    const byRedis = this.#input.refusals.get(planned);
-    const isPast =
-      (byRedis?.code === 'DAILY_QUOTA_EXCEEDED' && delta.day < account.dailyDate) ||
-      (byRedis?.code === 'MONTHLY_QUOTA_EXCEEDED' && monthOf(delta.day) < account.monthlyMonth);
-    return byRedis === undefined || isPast ? refusalOf(account, delta) : byRedis;
   }
 
   #write(book: TenantBook, { entry, account }: Booked): void {
@@ -164,8 +184,8 @@ class ChunkBook {
     if (entry.status !== 'PENDING') return;
     const amountNano = (entry.heldAfterNano - entry.heldBeforeNano) as OpenHold['amountNano'];
     const { countedOn } = entry;
-    const expiresAt = this.#input.holdExpiresAt[account.holdPolicy];
-    this.#holdsOpened.push({ tenantId, traceId, amountNano, countedOn, expiresAt });
+    this.#holdsOpened.push({ tenantId, traceId, amountNano, countedOn, expiresAt: '' });
+    this.#holdPolicies.push(account.holdPolicy);
   }
 
   #bookOf(tenantId: string): TenantBook {
@@ -173,7 +193,8 @@ class ChunkBook {
     if (known !== undefined) return known;
     const account = this.#input.accounts.get(tenantId);
     invariant(account !== undefined, 'every planned entry has a locked account', { tenantId });
-    const book: TenantBook = { account, places: [] };
+    const others = this.#input.others.get(tenantId) ?? NOTHING_IN_FLIGHT;
+    const book: TenantBook = { account, places: [], wanted: [], others };
     this.#tenants.set(tenantId, book);
     return book;
   }
@@ -182,4 +203,16 @@ class ChunkBook {
     const { topic, partition } = this.#input.source;
     return { topic, partition, kafkaOffset };
   }
+}
+
+/** What reserves nothing is a check of the account alone: it takes nothing from what others have in flight. */
+function refusalBy({ account, others }: TenantBook, { delta, reserves }: EntryIntent): QuotaRefusal | undefined {
+  return refusalOf(account, delta, reserves ? others : NOTHING_IN_FLIGHT);
+}
+
+/** What a granted entry changes of what is available; undefined when that is nothing. */
+function wantedOf({ item, intent }: PlannedEntry): OverlayItem | undefined {
+  const { phase, delta, reserves } = intent;
+  if (!reserves || (delta.availableNano === 0n && delta.requests === 0)) return undefined;
+  return { traceId: item.event.traceId, phase, delta };
 }

@@ -11,11 +11,13 @@ import type { LedgerAdvance, TraceStep } from '../ledger/ledger-reader.js';
 import type { Cursor, LedgerTransaction, Standing, TraceKey } from '../ledger/ledger-store.js';
 import { spanOf } from '../ledger/price-book.js';
 import type { EstimateLimits } from '../ledger/pricing.js';
+import type { OthersInFlight } from '../ledger/quota-rule.js';
 import { dayOf } from '../ledger/trace.js';
+import type { OverlayItem } from '../lua/quota-scripts.js';
 import type { Clock } from '../runtime/clock.js';
 import { invariant } from '../runtime/errors.js';
 import { faultPoint } from '../runtime/fault-points.js';
-import { bookChunk } from './chunk-booking.js';
+import { type BookedChunk, bookChunk } from './chunk-booking.js';
 import {
   type ChunkKnowledge,
   type ChunkOpening,
@@ -109,34 +111,75 @@ interface PlannedSources {
   readonly knowledge: ChunkKnowledge;
 }
 
-/** Steps 5 and 6 up to the commit. */
+/** The rest of step 4, then steps 5 and 6 up to the commit. */
 async function bookPlanned(
   { gate, clock, holdTtlMs }: ChargePorts,
   transaction: LedgerTransaction,
-  { sources, planned, knowledge }: PlannedSources,
+  { sources, planned, knowledge: { accounts } }: PlannedSources,
 ): Promise<ChargedItems[]> {
+  const bySource = plannedBySource(sources, planned);
+  let booked = bookInOrder(bySource, accounts);
   await faultPoint('charge.decided');
-  const refusals = await gate.refusals(planned, knowledge.accounts);
+  const readTraces: LedgerTransaction['readTraces'] = (traces) => transaction.readTraces(traces);
+  const contest = await gate.reserve({ planned, accounts, wanted: wantedOf(booked), readTraces });
+  if (contest !== undefined) {
+    booked = bookInOrder(bySource, accounts, contest.others);
+    await contest.settle(wantedOf(booked));
+  }
   await faultPoint('charge.asked');
   const sealedAtMs = clock.nowMs();
   const holdExpiresAt = {
     estimate: new Date(sealedAtMs + holdTtlMs.estimate).toISOString(),
     none: new Date(sealedAtMs + holdTtlMs.none).toISOString(),
   };
-  let accounts = knowledge.accounts;
-  const booked = plannedBySource(sources, planned).map((ofSource) => {
-    const { source } = ofSource.cursor;
-    const content = bookChunk({ source, planned: ofSource.planned, accounts, refusals, holdExpiresAt });
-    accounts = withChanged(accounts, content.accounts);
-    return { ...ofSource, content, own: content };
-  });
-  const contents = booked.map(({ content }) => content);
-  const batches = await appendTogether(transaction, booked, { standing: standingOf(contents), sealedAtMs });
-  return booked.map(({ content, planned }, index) => {
+  const contents = booked.map((each) => each.contentWith(holdExpiresAt));
+  const unsealed = bySource.map(({ cursor, nextOffset }, index) => ({
+    cursor,
+    nextOffset,
+    own: contentAt(contents, index),
+  }));
+  const batches = await appendTogether(transaction, unsealed, { standing: standingOf(contents), sealedAtMs });
+  return bySource.map(({ planned: ofSource }, index) => {
     const batch = batches[index];
     invariant(batch !== undefined, 'every source has its batch');
-    return { batch, content, planned };
+    return { batch, content: contentAt(contents, index), planned: ofSource };
   });
+}
+
+function contentAt(contents: readonly BatchContent[], index: number): BatchContent {
+  const content = contents[index];
+  invariant(content !== undefined, 'every source has its content');
+  return content;
+}
+
+/** Books source after source, each on what the one before it left. */
+function bookInOrder(
+  sources: readonly (ChargeItems & { readonly planned: readonly PlannedItem[] })[],
+  locked: ReadonlyMap<string, Account>,
+  others: ReadonlyMap<string, OthersInFlight> = NOBODY,
+): BookedChunk[] {
+  let accounts = locked;
+  return sources.map(({ cursor: { source }, planned }, index) => {
+    const booked = bookChunk({ source, planned, accounts, others });
+    if (index < sources.length - 1) accounts = withChanged(accounts, booked.accounts);
+    return booked;
+  });
+}
+
+const NOBODY: ReadonlyMap<string, never> = new Map<string, never>();
+
+/** What the sources want of each tenant, in order. */
+function wantedOf(booked: readonly BookedChunk[]): ReadonlyMap<string, readonly OverlayItem[]> {
+  const [only, ...more] = booked;
+  if (only !== undefined && more.length === 0) return only.wanted;
+  const wanted = new Map<string, readonly OverlayItem[]>();
+  for (const each of booked) {
+    for (const [tenantId, items] of each.wanted) {
+      const known = wanted.get(tenantId);
+      wanted.set(tenantId, known === undefined ? items : [...known, ...items]);
+    }
+  }
+  return wanted;
 }
 
 /** Gives each source what was planned of it: one item a message, and the opening before the message that causes it. */

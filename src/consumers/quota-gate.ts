@@ -1,30 +1,68 @@
 /**
- * Owns: step 5 of the charge protocol: asking Redis for the deltas of a chunk, within a deadline.
- * Does not own: the rule (Lua and quota-rule.ts), nor what happens where Redis gives no answer: then the locked account
- * alone decides, by the same rule.
- * Invariants: never throws and never waits longer than the deadline; a tenant whose hash is missing is hydrated from its
- * locked account, which is the ledger at its seq, and asked once more; a hash ahead of the account is never touched, for
- * the account may be an old one: of a writer that was paused and overtaken, or of a question that reached Redis after the
- * deadline. Whether the ledger itself is behind is the projector's to find out. After a failure Redis is left alone for a
- * moment, so that chunks do not each wait for the deadline.
+ * Owns: step 5 of the charge protocol: putting in flight what the locked accounts grant, within a deadline, and finding out
+ * what else is in flight where Redis says that it is too much.
+ *
+ *  1. Ask for all tenants, one script call a group; who has no hash is hydrated from the locked account and asked again.
+ *  2. Where something is refused, read what is in flight of that tenant and what the ledger says of those traces. The chunk
+ *     is booked again: by the account, less what others have in flight.
+ *  3. Settle: put in flight what is granted now, unasked.
+ *
+ * Redis has no veto: its refusal is a reason to look, and what is decided then does not depend on its hash. The hash is set
+ * to the account by the projection that follows the commit. What was put in flight and is refused in the end stays until
+ * then too: a writer that was overtaken must neither set a hash nor take anything back, for it may be the other's.
+ * Does not own: the rule (quota-rule.ts), the booking (chunk-booking.ts), what a refusal comes to (contested-quota.ts).
+ * Invariants: never waits longer than the deadline, twice; Redis away, too slow, or with keys it cannot read: the account
+ * alone decides. A hash ahead of the account is never touched, for the account may be that of a writer that was overtaken;
+ * it refuses nothing, since the ledger may also have been restored. After a failure Redis is left alone for a moment.
  */
 import type { Account } from '../ledger/account.js';
-import type { QuotaRefusal } from '../ledger/quota-rule.js';
+import { distinctTraces, type TraceKey } from '../ledger/ledger-store.js';
+import type { OthersInFlight } from '../ledger/quota-rule.js';
 import type { OverlayItem, QuotaScripts, TenantDeltas, TenantProjection, TenantReply } from '../lua/quota-scripts.js';
 import { quotaHashOf } from '../projections/quota-hash-of.js';
 import type { Clock } from '../runtime/clock.js';
-import { TollbookError, invariant } from '../runtime/errors.js';
+import { invariant, TollbookError } from '../runtime/errors.js';
 import type { Logger } from '../runtime/logger.js';
-import type { PlannedEntry, PlannedItem } from './chunk-plan.js';
+import type { PlannedItem } from './chunk-plan.js';
+import {
+  type ContestedTenant,
+  decidedItems,
+  hashStateOf,
+  othersInFlight,
+  tracesInFlight,
+  type TraceStates,
+} from './contested-quota.js';
 
-/** What the charge protocol asks of whoever decides beside the ledger. */
-export interface QuotaGate {
-  /** Returns what was refused; an entry that is absent was granted, or nobody could be asked. Never rejects. */
-  refusals(
-    planned: readonly PlannedItem[],
-    accounts: ReadonlyMap<string, Account>,
-  ): Promise<Map<PlannedEntry, QuotaRefusal>>;
+/** What the charge protocol wants to put in flight. */
+export interface QuotaQuestion {
+  readonly planned: readonly PlannedItem[];
+  /** The locked accounts, as they are before the chunk. */
+  readonly accounts: ReadonlyMap<string, Account>;
+  /** What the accounts grant, by tenant, in order. */
+  readonly wanted: ReadonlyMap<string, readonly OverlayItem[]>;
+  /** Reads what the ledger says of traces, in the caller's database transaction. Keys as `traceKey` writes them. */
+  readonly readTraces: (traces: readonly TraceKey[]) => Promise<TraceStates>;
 }
+
+/** Tenants of which Redis has refused something that their accounts grant. */
+export interface QuotaContest {
+  /** What others have in flight, by tenant: to be booked again with that. */
+  readonly others: ReadonlyMap<string, OthersInFlight>;
+  /** Puts in flight what is granted in the end. Never rejects. */
+  settle(wanted: ReadonlyMap<string, readonly OverlayItem[]>): Promise<void>;
+}
+
+/** What the charge protocol asks of whoever knows what is in flight beside the ledger. */
+export interface QuotaGate {
+  /**
+   * Puts in flight what is wanted; returns what to book again, undefined when nothing was refused or nobody could be asked.
+   * Idempotent: by trace and phase. Rejects only as `readTraces` does.
+   */
+  reserve(question: QuotaQuestion): Promise<QuotaContest | undefined>;
+}
+
+/** The gate of who charges without Redis: the account alone decides. */
+export const LEDGER_ALONE: QuotaGate = { reserve: () => Promise.resolve(undefined) };
 
 /** Settings of the gate; times in milliseconds. */
 export interface RedisQuotaGateOptions {
@@ -37,12 +75,6 @@ export interface RedisQuotaGateOptions {
 /** How long Redis is left alone after it failed or was too slow: short, since a chunk without it is still right. */
 const PAUSE_AFTER_FAILURE_MS = 500;
 
-/** The tenants of a chunk with the planned entries behind each item, in the same order. */
-interface TenantQuestion {
-  readonly deltas: TenantDeltas;
-  readonly entries: readonly PlannedEntry[];
-}
-
 /** Asks Redis, as long as it answers in time. */
 export class RedisQuotaGate implements QuotaGate {
   readonly #options: RedisQuotaGateOptions;
@@ -53,59 +85,98 @@ export class RedisQuotaGate implements QuotaGate {
     this.#options = options;
   }
 
-  async refusals(
-    planned: readonly PlannedItem[],
-    accounts: ReadonlyMap<string, Account>,
-  ): Promise<Map<PlannedEntry, QuotaRefusal>> {
-    const questions = questionsOf(planned, accounts);
-    if (questions.length === 0 || this.#isPaused()) return new Map();
-    try {
-      const refusals = await withDeadline(this.#ask(questions, accounts), this.#options.deadlineMs);
-      this.#noteBack();
-      return refusals;
-    } catch (error) {
-      this.#noteAway(error);
-      return new Map();
+  async reserve(question: QuotaQuestion): Promise<QuotaContest | undefined> {
+    if (question.wanted.size === 0 || this.#isPaused()) return undefined;
+    const contested = (await this.#inTime(() => this.#ask(question))) ?? [];
+    if (contested.length === 0) return undefined;
+    const states = await question.readTraces(distinctTraces(contested.flatMap(tracesInFlight)));
+    return {
+      others: new Map(contested.map((tenant) => [tenant.account.tenantId, othersInFlight(tenant, states)])),
+      settle: async (wanted) => {
+        await this.#inTime(() => this.#settle(contested, wanted));
+      },
+    };
+  }
+
+  /** Steps 1 and 2: the tenants of which something was refused, and what Redis has of them. */
+  async #ask(question: QuotaQuestion): Promise<ContestedTenant[]> {
+    const { accounts, wanted } = question;
+    const questions: TenantDeltas[] = [];
+    for (const [tenantId, items] of wanted) questions.push({ tenantId, ledgerSeq: seqOf(accounts, tenantId), items });
+    const first = await this.#deduct(questions);
+    let refused = first.refused;
+    if (first.unhydrated.length > 0) {
+      await this.#hydrate(first.unhydrated, accounts);
+      refused = [...refused, ...(await this.#deduct(first.unhydrated)).refused];
     }
+    if (refused.length === 0) return [];
+    const observations = await this.#options.scripts.observe(refused.map(({ tenantId }) => tenantId));
+    return refused.flatMap(({ tenantId }, index) => {
+      const [account, observation] = [accounts.get(tenantId), observations[index]];
+      if (account === undefined || observation === undefined) return [];
+      return [{ account, observation, ownTraces: tracesOf(question.planned, tenantId) }];
+    });
   }
 
-  async #ask(
-    questions: readonly TenantQuestion[],
-    accounts: ReadonlyMap<string, Account>,
-  ): Promise<Map<PlannedEntry, QuotaRefusal>> {
-    const refusals = new Map<PlannedEntry, QuotaRefusal>();
-    const unhydrated = await this.#deduct(questions, refusals);
-    if (unhydrated.length === 0) return refusals;
-    await this.#hydrate(unhydrated, accounts);
-    await this.#deduct(unhydrated, refusals);
-    return refusals;
-  }
-
-  /** Asks once, collects refusals, and returns the tenants without a hash. */
-  async #deduct(
-    questions: readonly TenantQuestion[],
-    refusals: Map<PlannedEntry, QuotaRefusal>,
-  ): Promise<TenantQuestion[]> {
+  /** Asks once; returns the tenants of which something was refused, and those without a hash. */
+  async #deduct(questions: readonly TenantDeltas[]): Promise<{ refused: TenantDeltas[]; unhydrated: TenantDeltas[] }> {
     const { scripts, clock } = this.#options;
-    const replies = await scripts.deduct(questions.map(deltasOf), clock.nowMs());
-    const unhydrated: TenantQuestion[] = [];
+    const replies = await scripts.deduct(questions, clock.nowMs());
+    const [refused, unhydrated]: [TenantDeltas[], TenantDeltas[]] = [[], []];
     for (let index = 0; index < questions.length; index += 1) {
       const question = questions[index];
       const reply = replies[index];
       invariant(question !== undefined && reply !== undefined, 'every tenant asked about has a reply');
-      if (reply.kind === 'decided') collectRefusals(question, reply, refusals);
-      else if (reply.kind === 'unhydrated') unhydrated.push(question);
+      if (reply.kind === 'unhydrated') unhydrated.push(question);
+      else if (isRefusedIn(reply)) refused.push(question);
     }
-    return unhydrated;
+    return { refused, unhydrated };
   }
 
-  async #hydrate(questions: readonly TenantQuestion[], accounts: ReadonlyMap<string, Account>): Promise<void> {
-    const projections = questions.map(({ deltas: { tenantId } }): TenantProjection => {
+  async #hydrate(questions: readonly TenantDeltas[], accounts: ReadonlyMap<string, Account>): Promise<void> {
+    const projections = questions.map(({ tenantId }): TenantProjection => {
       const account = accounts.get(tenantId);
       invariant(account !== undefined, 'every tenant asked about has a locked account', { tenantId });
       return { tenantId, expectedVersion: null, onlyIfNoInflight: true, hash: quotaHashOf(account), drop: [] };
     });
     await this.#options.scripts.project(projections);
+  }
+
+  /** Step 3. */
+  async #settle(contested: readonly ContestedTenant[], wanted: QuotaQuestion['wanted']): Promise<void> {
+    const { scripts, clock } = this.#options;
+    const broken = contested
+      .filter((tenant) => this.#isBroken(tenant))
+      .map(({ account: { tenantId } }) => ({ tenantId }));
+    if (broken.length > 0) await scripts.mend(broken);
+    const decided = contested.flatMap(({ account: { tenantId, seq } }): TenantDeltas[] => {
+      const booked = wanted.get(tenantId) ?? [];
+      return booked.length === 0 ? [] : [{ tenantId, ledgerSeq: seq, items: decidedItems(booked) }];
+    });
+    if (decided.length > 0) await scripts.deduct(decided, clock.nowMs());
+  }
+
+  #isBroken(tenant: ContestedTenant): boolean {
+    const { isBroken, differs } = hashStateOf(tenant);
+    const { tenantId, seq } = tenant.account;
+    if (isBroken || differs)
+      this.#options.logger.error(
+        { tenantId, seq },
+        'what Redis has of a tenant was changed by somebody else: setting it right',
+      );
+    return isBroken;
+  }
+
+  /** Does something within the deadline; undefined when Redis failed or was too slow. */
+  async #inTime<T>(work: () => Promise<T>): Promise<T | undefined> {
+    try {
+      const done = await withDeadline(work(), this.#options.deadlineMs);
+      this.#noteBack();
+      return done;
+    } catch (error) {
+      this.#noteAway(error);
+      return undefined;
+    }
   }
 
   /** A clock that has stepped back since the failure ends the pause, instead of making it as long as the step. */
@@ -127,45 +198,20 @@ export class RedisQuotaGate implements QuotaGate {
   }
 }
 
-/** The deltas of a chunk by tenant; entries that change nothing in Redis are left out. */
-function questionsOf(planned: readonly PlannedItem[], accounts: ReadonlyMap<string, Account>): TenantQuestion[] {
-  const byTenant = new Map<string, PlannedEntry[]>();
-  for (const entry of planned) {
-    if (entry.kind !== 'entry' || !touchesRedis(entry)) continue;
-    const known = byTenant.get(entry.item.tenantId);
-    if (known === undefined) byTenant.set(entry.item.tenantId, [entry]);
-    else known.push(entry);
+function seqOf(accounts: ReadonlyMap<string, Account>, tenantId: string): number {
+  return accounts.get(tenantId)?.seq ?? 0;
+}
+
+function isRefusedIn(reply: TenantReply): boolean {
+  return reply.kind === 'decided' && reply.items.some(({ kind }) => kind === 'refused');
+}
+
+function tracesOf(planned: readonly PlannedItem[], tenantId: string): ReadonlySet<string> {
+  const traces = new Set<string>();
+  for (const each of planned) {
+    if (each.kind === 'entry' && each.item.tenantId === tenantId) traces.add(each.item.event.traceId);
   }
-  const questions: TenantQuestion[] = [];
-  for (const [tenantId, entries] of byTenant) {
-    const ledgerSeq = accounts.get(tenantId)?.seq ?? 0;
-    questions.push({ deltas: { tenantId, ledgerSeq, items: entries.map(itemOf) }, entries });
-  }
-  return questions;
-}
-
-function deltasOf({ deltas }: TenantQuestion): TenantDeltas {
-  return deltas;
-}
-
-function itemOf({ item, intent }: PlannedEntry): OverlayItem {
-  return { traceId: item.event.traceId, phase: intent.phase, delta: intent.delta };
-}
-
-function touchesRedis({ intent }: PlannedEntry): boolean {
-  return intent.reserves && (intent.delta.availableNano !== 0n || intent.delta.requests !== 0);
-}
-
-function collectRefusals(
-  { entries }: TenantQuestion,
-  reply: TenantReply & { kind: 'decided' },
-  refusals: Map<PlannedEntry, QuotaRefusal>,
-): void {
-  for (let index = 0; index < entries.length; index += 1) {
-    const entry = entries[index];
-    const item = reply.items[index];
-    if (entry !== undefined && item?.kind === 'refused') refusals.set(entry, item.refusal);
-  }
+  return traces;
 }
 
 /**

@@ -17,7 +17,7 @@
 import type { StreamSource } from '../ledger/batch.js';
 import { letterName, type LetterSummary, redriveSource } from '../ledger/dead-letter.js';
 import { isTollbookError } from '../runtime/errors.js';
-import type { QuotaGate } from './quota-gate.js';
+import { LEDGER_ALONE } from './quota-gate.js';
 import {
   attemptRedrive,
   kindOf,
@@ -33,7 +33,6 @@ const CHUNK_BYTES_MAX = 8 * 1024 * 1024;
 const CONFLICT_RETRIES_MAX = 5;
 
 /** Grants nothing and refuses nothing: the locked accounts decide, and no delta is left in Redis. */
-const LEDGER_ALONE: QuotaGate = { refusals: () => Promise.resolve(new Map()) };
 
 /**
  * Redrives letters and returns what each came to, in their order.

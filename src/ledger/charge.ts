@@ -4,11 +4,11 @@
  * Does not own: the decision (trace.ts, quota-rule.ts), nor the hash and storage of the entry.
  * Invariants: pure; the account returned is `evolve` of the account given and the entry returned.
  */
-import { unreachable } from '../runtime/errors.js';
 import { type Account, type AccountTerms, evolve, type RecordedTerms } from './account.js';
 import { type EntrySource, type LedgerEntry, NO_USAGE } from './entry.js';
 import { type AmountNano, formatAmount, isAmountInRange, ZERO } from './money.js';
 import type { QuotaRefusal } from './quota-rule.js';
+import { refusalFigures } from './refusal-figures.js';
 import { type EntryIntent, type EntryShape, refusedShape } from './trace.js';
 
 /** An entry and the account after it. */
@@ -111,19 +111,4 @@ export function recordedTerms(terms: AccountTerms): RecordedTerms {
 function refusalDetail(refusal: QuotaRefusal, { description }: EntryShape): Readonly<Record<string, string>> {
   const figures = refusalFigures(refusal);
   return description === null ? figures : { ...figures, charge: description };
-}
-
-function refusalFigures(refusal: QuotaRefusal): Readonly<Record<string, string>> {
-  switch (refusal.code) {
-    case 'INSUFFICIENT_BALANCE':
-      return {
-        required: formatAmount(refusal.requiredNano as AmountNano),
-        available: formatAmount(refusal.availableNano as AmountNano),
-      };
-    case 'DAILY_QUOTA_EXCEEDED':
-    case 'MONTHLY_QUOTA_EXCEEDED':
-      return { limit: String(refusal.limit), used: String(refusal.used) };
-    default:
-      return unreachable(refusal);
-  }
 }

@@ -1,9 +1,10 @@
 /**
  * Owns: the one rule that grants or refuses a delta on a tenant's quota: balance first, then the daily, then the monthly
- * request quota. `src/lua/quota-deduct.lua` is the same rule in Lua; a property test holds the two together.
+ * request quota. `src/lua/quota-rule.lua` is the same rule in Lua; a property test holds the two together.
  * Does not own: which delta an event wants (trace.ts), nor where the position comes from (account row or Redis hash).
  * Invariants: pure; a delta that does not lower what is available is never refused for balance;
- * a request that counts in a window before the current one is never refused for quota.
+ * a request that counts in a window before the current one is never refused for quota; what is in flight elsewhere can
+ * only refuse what the position would grant, never grant what it refuses.
  */
 
 /** What a tenant may still spend, as the rule sees it. Quotas count requests; `null` means unlimited. */
@@ -33,11 +34,40 @@ export interface QuotaDelta {
   readonly day: string;
 }
 
-/** Why a delta was refused, with the figures a caller can show. */
+/** What others have taken of a tenant's quota and the position does not show yet: holds of gateways, mostly. */
+export interface OthersInFlight {
+  /** Signed change of the available amount in nano-units; never positive. */
+  readonly availableNano: bigint;
+  /** Requests by UTC day (YYYY-MM-DD); never negative. */
+  readonly requestsByDay: ReadonlyMap<string, number>;
+  /** Requests by UTC month (YYYY-MM); never negative. */
+  readonly requestsByMonth: ReadonlyMap<string, number>;
+}
+
+/** Nothing is in flight, as far as anybody knows. */
+export const NOTHING_IN_FLIGHT: OthersInFlight = {
+  availableNano: 0n,
+  requestsByDay: new Map(),
+  requestsByMonth: new Map(),
+};
+
+/**
+ * Why a delta was refused, with the figures a caller can show. What is available, or used, includes what others have in
+ * flight, which is named where there is any.
+ */
 export type QuotaRefusal =
-  | { readonly code: 'INSUFFICIENT_BALANCE'; readonly requiredNano: bigint; readonly availableNano: bigint }
-  | { readonly code: 'DAILY_QUOTA_EXCEEDED'; readonly limit: number; readonly used: number }
-  | { readonly code: 'MONTHLY_QUOTA_EXCEEDED'; readonly limit: number; readonly used: number };
+  | {
+      readonly code: 'INSUFFICIENT_BALANCE';
+      readonly requiredNano: bigint;
+      readonly availableNano: bigint;
+      readonly inFlightNano?: bigint;
+    }
+  | {
+      readonly code: 'DAILY_QUOTA_EXCEEDED' | 'MONTHLY_QUOTA_EXCEEDED';
+      readonly limit: number;
+      readonly used: number;
+      readonly inFlight?: number;
+    };
 
 /** The month (YYYY-MM) of a day (YYYY-MM-DD). */
 export function monthOf(day: string): string {
@@ -55,20 +85,47 @@ export function usedIn(window: string, current: string, used: number): number | 
   return window > current ? 0 : undefined;
 }
 
-/** Returns why the delta is refused at this position, or undefined when it is granted. Order: balance, daily, monthly. */
-export function refusalOf(position: QuotaPosition, delta: QuotaDelta): QuotaRefusal | undefined {
-  const available = availableNano(position);
+/**
+ * Returns why the delta is refused at this position less what others have in flight, or undefined when it is granted.
+ * Order: balance, daily, monthly.
+ */
+export function refusalOf(
+  position: QuotaPosition,
+  delta: QuotaDelta,
+  others: OthersInFlight = NOTHING_IN_FLIGHT,
+): QuotaRefusal | undefined {
+  const available = availableNano(position) + others.availableNano;
   if (delta.checkBalance && delta.availableNano < 0n && available + delta.availableNano < 0n) {
-    return { code: 'INSUFFICIENT_BALANCE', requiredNano: -delta.availableNano, availableNano: available };
+    const inFlight = others.availableNano === 0n ? undefined : { inFlightNano: others.availableNano };
+    return {
+      code: 'INSUFFICIENT_BALANCE',
+      requiredNano: -delta.availableNano,
+      availableNano: available,
+      ...inFlight,
+    };
   }
   if (!delta.checkQuota || delta.requests <= 0) return undefined;
-  const daily = usedIn(delta.day, position.dailyDate, position.dailyUsed);
-  if (position.dailyQuota !== null && daily !== undefined && daily + delta.requests > position.dailyQuota) {
-    return { code: 'DAILY_QUOTA_EXCEEDED', limit: position.dailyQuota, used: daily };
-  }
-  const monthly = usedIn(monthOf(delta.day), position.monthlyMonth, position.monthlyUsed);
-  if (position.monthlyQuota !== null && monthly !== undefined && monthly + delta.requests > position.monthlyQuota) {
-    return { code: 'MONTHLY_QUOTA_EXCEEDED', limit: position.monthlyQuota, used: monthly };
-  }
-  return undefined;
+  const { dailyQuota, dailyDate, dailyUsed, monthlyQuota, monthlyMonth, monthlyUsed } = position;
+  const day = { used: usedIn(delta.day, dailyDate, dailyUsed), inFlight: others.requestsByDay.get(delta.day) };
+  const month = monthOf(delta.day);
+  return (
+    quotaRefusal('DAILY_QUOTA_EXCEEDED', dailyQuota, day) ??
+    quotaRefusal('MONTHLY_QUOTA_EXCEEDED', monthlyQuota, {
+      used: usedIn(month, monthlyMonth, monthlyUsed),
+      inFlight: others.requestsByMonth.get(month),
+    })
+  );
+}
+
+/** The refusal of one more request in a window, past windows never refuse; undefined when it is granted. */
+function quotaRefusal(
+  code: 'DAILY_QUOTA_EXCEEDED' | 'MONTHLY_QUOTA_EXCEEDED',
+  limit: number | null,
+  window: { readonly used: number | undefined; readonly inFlight: number | undefined },
+): QuotaRefusal | undefined {
+  if (limit === null || window.used === undefined) return undefined;
+  const inFlight = window.inFlight ?? 0;
+  const used = window.used + inFlight;
+  if (used + 1 <= limit) return undefined;
+  return inFlight === 0 ? { code, limit, used } : { code, limit, used, inFlight };
 }

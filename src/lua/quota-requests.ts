@@ -15,6 +15,9 @@ export interface OverlayItem {
   readonly delta: QuotaDelta;
 }
 
+/** The checks of a change that is decided already. */
+export const UNCHECKED = { checkBalance: false, checkQuota: false } as const;
+
 /** The wanted changes of one tenant, in order, as seen from the ledger at `ledgerSeq`. */
 export interface TenantDeltas {
   readonly tenantId: string;

@@ -173,7 +173,7 @@ describe('limits under concurrent charges', () => {
     });
   }
 
-  it('refuses what a hold in flight has taken, with what is required and what is available', async () => {
+  it('refuses what a hold in flight has taken, with what is required, available and in flight', async () => {
     const tenantId = world.tenant();
     await world.credit(tenantId, '10');
     await world.project([tenantId]);
@@ -194,7 +194,8 @@ describe('limits under concurrent charges', () => {
     await world.protocol().charge(world.stream('pending').chunk(events));
     const [refused, granted] = (await world.entries(tenantId)).filter(({ type }) => type === 'DEDUCT');
     expect(refused).to.include({ status: 'REFUSED', description: 'INSUFFICIENT_BALANCE', amount: '4.000000000' });
-    expect(refused?.detail).to.deep.equal({ required: '4.000000000', available: '3.000000000' });
+    const figures = { available: '3.000000000', in_flight: '-7.000000000', required: '4.000000000' };
+    expect(refused?.detail).to.deep.equal(figures);
     expect(granted).to.include({ status: 'PENDING', held_after: '3.000000000' });
     await world.scripts.release(tenantId, 'elsewhere');
     await expectAtRest(world, [tenantId]);

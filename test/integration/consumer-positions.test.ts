@@ -7,6 +7,7 @@ import kafkajs from 'kafkajs';
 import type { Admin } from 'kafkajs';
 import type pg from 'pg';
 import { ChargeProtocol } from '../../src/consumers/charge-protocol.js';
+import { LEDGER_ALONE } from '../../src/consumers/quota-gate.js';
 import { streamLag } from '../../src/consumers/stream-lag.js';
 import { type CursorReader, StreamPositions } from '../../src/consumers/stream-positions.js';
 import { UsageConsumer } from '../../src/consumers/usage-consumer.js';
@@ -64,7 +65,7 @@ describe('a consumer that looks for its positions', function () {
       topics: new Map([[config.topicCompleted, 'completed']]),
       protocol: new ChargeProtocol({
         store,
-        gate: { refusals: () => Promise.resolve(new Map()) },
+        gate: LEDGER_ALONE,
         clock: systemClock,
         limits: config,
         defaults: { currency: config.defaultCurrency, terms: defaultTerms(config) },

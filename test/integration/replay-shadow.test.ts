@@ -5,6 +5,7 @@
 import { expect } from 'chai';
 import { ChargeProtocol, type Chunk } from '../../src/consumers/charge-protocol.js';
 import { intake } from '../../src/consumers/intake.js';
+import { LEDGER_ALONE } from '../../src/consumers/quota-gate.js';
 import { parseAmount } from '../../src/ledger/money.js';
 import { attemptRepair } from '../../src/reconciliation/repair/repair-attempt.js';
 import { PostgresRepairStore } from '../../src/reconciliation/repair/repair-store.js';
@@ -84,9 +85,8 @@ describe('the replay into a shadow', function () {
   async function chargedWithoutRedis(): Promise<void> {
     const tenantId = 'enid';
     await world.credit(tenantId, '5', { ...NO_LIMITS, dailyQuota: 2 });
-    const gate = { refusals: () => Promise.resolve(new Map<never, never>()) };
     const events = ['a', 'b', 'c'].map((traceId) => wirePending({ tenantId, traceId, units: 1 }));
-    batchOf(await world.protocol({ gate }).charge(world.stream('pending').chunk(events)));
+    batchOf(await world.protocol({ gate: LEDGER_ALONE }).charge(world.stream('pending').chunk(events)));
     expect(await world.statuses(tenantId)).to.deep.equal(['PENDING', 'PENDING', 'REFUSED']);
   }
 

@@ -3,14 +3,13 @@
  * deciding and without it: the same entries either way.
  */
 import { expect } from 'chai';
-import type { QuotaGate } from '../../src/consumers/quota-gate.js';
+import { LEDGER_ALONE } from '../../src/consumers/quota-gate.js';
 import type { AccountTerms } from '../../src/ledger/account.js';
 import { expectAtRest } from '../support/at-rest.js';
 import { type EntryText, NO_LIMITS, ProtocolWorld } from '../support/protocol-world.js';
 import { wireCompleted, wirePending } from '../support/wire-usage.js';
 
 /** Nobody is asked but the locked account. */
-const WITHOUT_REDIS: QuotaGate = { refusals: () => Promise.resolve(new Map()) };
 
 interface Boundary {
   readonly name: string;
@@ -61,7 +60,7 @@ describe('request windows', () => {
     way: Way = WAYS[0],
   ): Promise<EntryFacts[]> {
     const stream = world.stream('completed');
-    const protocol = world.protocol(way === 'without Redis' ? { gate: WITHOUT_REDIS } : {});
+    const protocol = world.protocol(way === 'without Redis' ? { gate: LEDGER_ALONE } : {});
     for (const [traceId, occurred_at] of events) {
       await protocol.charge(stream.chunk([wireCompleted({ tenantId, traceId, fields: { occurred_at } })]));
       if (way === WAYS[0]) await world.project([tenantId]);

@@ -6,6 +6,7 @@
 import { expect } from 'chai';
 import { ChargeProtocol } from '../../src/consumers/charge-protocol.js';
 import type { UsageKind } from '../../src/consumers/intake.js';
+import { LEDGER_ALONE } from '../../src/consumers/quota-gate.js';
 import { type Account, type AccountTerms, emptyAccount } from '../../src/ledger/account.js';
 import { appendSealed, appendTogether } from '../../src/ledger/append-sealed.js';
 import { CHAIN_GENESIS, type StreamSource } from '../../src/ledger/batch.js';
@@ -237,7 +238,7 @@ export function ledgerContract(open: () => Promise<ContractLedger>): void {
   function charge(kind: UsageKind, source: StreamSource, events: readonly WireEvent[]) {
     const protocol = new ChargeProtocol({
       ...{ store: ledger.store, clock, defaults: DEFAULTS, clusterId: CLUSTER },
-      gate: { refusals: () => Promise.resolve(new Map()) },
+      gate: LEDGER_ALONE,
       limits: { eventBytesMax: 65_536, eventAgeMaxMs: 40 * 24 * 3_600_000 },
       holdTtlMs: { estimate: HOLD_TTL_MS, none: HOLD_TTL_MS },
       estimates: { outputTokensDefault: 4096, outputTokensMax: null },

@@ -13,7 +13,10 @@ import {
   type QuotaHash,
   encodeQuotaHash,
   itemField,
+  sumFields,
+  sumItems,
 } from '../../src/lua/quota-codec.js';
+import type { QuotaObservation } from '../../src/lua/quota-observation.js';
 import { quotaKeys } from '../../src/lua/quota-keys.js';
 import type {
   DropSpec,
@@ -59,6 +62,25 @@ export class QuotaScriptsModel {
       const phaseAt = field.lastIndexOf(':');
       return { ...item, traceId: field.slice(0, phaseAt), phase: field.slice(phaseAt + 1) as Phase };
     });
+  }
+
+  /** What an observer finds of a tenant. */
+  observation(tenantId: string): QuotaObservation {
+    const hash = this.#hashes.get(tenantId);
+    const items = this.items(tenantId);
+    return {
+      hash:
+        hash === undefined
+          ? { kind: 'missing' }
+          : { kind: 'read', version: hash.version, values: encodeQuotaHash(hash) },
+      overlay: { kind: 'read', items, sums: sumFields(sumItems(items), items.length), strange: [] },
+      moved: false,
+    };
+  }
+
+  /** Puts a quota hash there that no projection has made. */
+  overwrite(tenantId: string, hash: QuotaHash): void {
+    this.#hashes.set(tenantId, hash);
   }
 
   /** The tenants with something in flight. */

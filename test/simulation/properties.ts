@@ -6,6 +6,7 @@
 import { CHAIN_GENESIS } from '../../src/ledger/batch.js';
 import { balanceEffect } from '../../src/ledger/entry.js';
 import type { LedgerEntry } from '../../src/ledger/entry.js';
+import { recordedRefusal } from '../../src/ledger/refusal-figures.js';
 import { encodeQuotaHash, type QuotaHash } from '../../src/lua/quota-codec.js';
 import { quotaHashOf } from '../../src/projections/quota-hash-of.js';
 import { type PlannedTrace, TENANTS, UNIT_NANO } from './gateway-plan.js';
@@ -56,14 +57,16 @@ function wentBack(world: SimulatedWorld, tenantId: string, { version }: QuotaHas
   const life = `${tenantId} ${world.redis.losses}`;
   const before = versions?.get(life) ?? 0;
   versions?.set(life, version);
-  return version < before;
+  return version < before && !world.redis.isRuined(tenantId);
 }
 
 function problemOf(world: SimulatedWorld, tenantId: string): string | undefined {
   const hash = world.redis.hashOf(tenantId);
   if (hash === undefined) return undefined;
   if (wentBack(world, tenantId, hash)) return `the hash went back to version ${hash.version}`;
-  if (!isLedgerAt(world, tenantId, hash)) return `the hash is not the ledger at its version ${hash.version}`;
+  const isRuined = world.redis.isRuined(tenantId);
+  if (!isRuined && !isLedgerAt(world, tenantId, hash))
+    return `the hash is not the ledger at its version ${hash.version}`;
   if (!isCountedOnce(world, tenantId)) return 'an item in flight is no step of its trace: it was counted twice';
   if (world.isRedisFaithful && isDebitMissing(world, tenantId, hash)) {
     return `a decided debit is missing from hash and flight at version ${hash.version}`;
@@ -134,11 +137,24 @@ function restProblemOf({ ledger, redis, plan, booked }: SimulatedWorld, tenantId
     return 'a gap in its entries';
   if (sumOf(entries.map(balanceEffect)) !== account.balanceNano) return 'the balance is not the sum of its entries';
   const traces = plan.traces.filter((trace) => trace.tenantId === tenantId);
+  const unexplained = entries.find((entry) => !isExplained(entry, traces));
+  if (unexplained !== undefined) return `the refusal of ${unexplained.traceId} is not borne out`;
   const ended = traces.find((trace) => !endOf(trace).test(statusesOf(entries, trace)));
   if (ended !== undefined) return `${ended.traceId} ended as ${statusesOf(entries, ended)}`;
   if (plan.isScarce) return account.balanceNano < 0n ? 'a balance below zero' : undefined;
   const expected = independentBalance(traces, [...booked.values()]);
   return expected === account.balanceNano ? undefined : `balance ${account.balanceNano}, expected ${expected}`;
+}
+
+/** Tells whether the account, less what can be in flight at most, bears a refusal out. */
+function isExplained({ description, detail, ...entry }: LedgerEntry, traces: readonly PlannedTrace[]): boolean {
+  const refusal = recordedRefusal(description, detail);
+  if (refusal === undefined) return entry.status !== 'REFUSED' && entry.status !== 'FAILED';
+  if (refusal.code !== 'INSUFFICIENT_BALANCE') return false;
+  const { requiredNano, availableNano, inFlightNano = 0n } = refusal;
+  const inFlightMax = sumOf(traces.map(({ estimate, units }) => BigInt(2 * estimate + units) * UNIT_NANO));
+  const isAdding = availableNano === entry.balanceBeforeNano - entry.heldBeforeNano + inFlightNano;
+  return isAdding && inFlightNano <= 0n && inFlightNano >= -inFlightMax && availableNano < requiredNano;
 }
 
 function endOf({ isCompleted, units }: PlannedTrace): RegExp {

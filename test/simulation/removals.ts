@@ -6,6 +6,7 @@ export const REMOVALS = {
   'overlay idempotency': 'a delta that Redis has already is added once more',
   'version compare': 'a projection is set whatever version the hash has',
   'lock order': 'accounts are locked in the order they are named',
+  'no veto': 'the hash is believed where it has less than the account',
 } as const;
 
 /** One safety that can be taken away. */

@@ -3,10 +3,12 @@
  * scheduler draws, which can be cut off, answer late, and lose everything.
  * Does not own: whether the model is the Lua: test/property/quota-scripts.test.ts compares them on a real Redis.
  */
-import type { HoldReply, HoldRequest, ProjectReply } from '../../src/lua/quota-scripts.js';
+import type { QuotaObservation } from '../../src/lua/quota-observation.js';
+import type { HoldReply, HoldRequest, MendReply, ProjectReply } from '../../src/lua/quota-scripts.js';
 import type { InflightItem, QuotaHash, QuotaScripts } from '../../src/lua/quota-scripts.js';
 import type { TenantDeltas, TenantProjection, TenantReply } from '../../src/lua/quota-scripts.js';
 import { TollbookError } from '../../src/runtime/errors.js';
+import { NOON } from '../support/wire-usage.js';
 import { QuotaScriptsModel } from '../model/quota-scripts-model.js';
 import type { Removal } from './removals.js';
 import type { StepScheduler } from './step-scheduler.js';
@@ -14,7 +16,7 @@ import type { StepScheduler } from './step-scheduler.js';
 /** What the code under test uses of the scripts. */
 type ScriptsPort = Pick<
   QuotaScripts,
-  'deduct' | 'project' | 'hold' | 'release' | 'versions' | 'readInflight' | 'scanInflight'
+  'deduct' | 'project' | 'mend' | 'hold' | 'release' | 'versions' | 'readInflight' | 'scanInflight' | 'observe'
 >;
 
 /** How the simulated Redis behaves. */
@@ -22,9 +24,15 @@ export interface SimulatedRedisOptions {
   readonly scheduler: StepScheduler;
   /** Tells whether the call now made loses its connection. */
   readonly isCut: () => boolean;
+  /** What the ledger says a tenant has available, in nano-units. */
+  readonly availableOf: (tenantId: string) => bigint;
   /** The safety that is taken away, if any. */
   readonly removed: Removal | undefined;
 }
+
+const DAY = NOON.slice(0, 10);
+/** By how much a hand lowers a balance: more than anything of a simulation can be in flight. */
+export const RUINED_BY_NANO = 1_000_000_000_000n;
 
 /** The quota scripts on a simulated Redis. */
 export class SimulatedQuotaScripts implements ScriptsPort {
@@ -32,6 +40,9 @@ export class SimulatedQuotaScripts implements ScriptsPort {
   #model = new QuotaScriptsModel();
   #revision = 0;
   #losses = 0;
+  /** The hashes that were projected, by tenant, since Redis last lost everything. */
+  #projected = new Map<string, QuotaHash[]>();
+  readonly #ruined = new Set<string>();
 
   constructor(options: SimulatedRedisOptions) {
     this.#options = options;
@@ -57,6 +68,24 @@ export class SimulatedQuotaScripts implements ScriptsPort {
     this.#revision += 1;
     this.#losses += 1;
     this.#model = new QuotaScriptsModel();
+    this.#projected = new Map();
+    this.#ruined.clear();
+  }
+
+  /** Overwrites the hash of a tenant, as an old copy that is put back does, or somebody's hand. */
+  ruin(tenantId: string, how: 'stale' | 'poor'): void {
+    const hash = this.#model.hash(tenantId);
+    const [oldest] = this.#projected.get(tenantId) ?? [];
+    if (hash === undefined || oldest === undefined) return;
+    this.#revision += 1;
+    this.#ruined.add(tenantId);
+    const poor = { ...hash, balanceNano: hash.balanceNano - RUINED_BY_NANO };
+    this.#model.overwrite(tenantId, how === 'stale' ? oldest : poor);
+  }
+
+  /** Tells whether the hash of a tenant was overwritten and not projected since. */
+  isRuined(tenantId: string): boolean {
+    return this.#ruined.has(tenantId);
   }
 
   /** What stands in Redis now, seen by who only looks. */
@@ -74,7 +103,26 @@ export class SimulatedQuotaScripts implements ScriptsPort {
   }
 
   project(projections: readonly TenantProjection[]): Promise<readonly ProjectReply[]> {
-    return this.#call(() => this.#model.project(projections.map(this.#asExpected)));
+    return this.#call(() => {
+      const replies = this.#model.project(projections.map(this.#asExpected));
+      for (const [index, { tenantId, hash }] of projections.entries()) {
+        if (replies[index]?.kind !== 'projected') continue;
+        this.#ruined.delete(tenantId);
+        this.#projected.set(tenantId, [...(this.#projected.get(tenantId) ?? []), hash]);
+      }
+      return replies;
+    });
+  }
+
+  /** There is nothing to mend: what a model holds can be read, and it has no sums. */
+  mend(tenants: readonly { readonly tenantId: string }[]): Promise<readonly MendReply[]> {
+    return this.#call(() =>
+      tenants.map(({ tenantId }) => ({ hashDropped: false, fields: 0, version: this.#model.version(tenantId) })),
+    );
+  }
+
+  observe(tenantIds: readonly string[]): Promise<readonly QuotaObservation[]> {
+    return this.#call(() => tenantIds.map((tenantId) => this.#asBelieved(tenantId)));
   }
 
   hold(request: HoldRequest, nowMs: number): Promise<HoldReply> {
@@ -119,6 +167,24 @@ export class SimulatedQuotaScripts implements ScriptsPort {
     });
     return { ...tenant, items };
   };
+
+  /** With a veto, what the hash has less than the account counts as if it were in flight. */
+  #asBelieved(tenantId: string): QuotaObservation {
+    const observation = this.#model.observation(tenantId);
+    const [hash, { overlay }] = [this.#model.hash(tenantId), observation];
+    if (this.#options.removed !== 'no veto' || hash === undefined || overlay.kind !== 'read') return observation;
+    const shortNano = hash.balanceNano - hash.heldNano - this.#options.availableOf(tenantId);
+    if (shortNano >= 0n) return observation;
+    const veto = {
+      traceId: 'veto',
+      phase: 'p',
+      availableNano: shortNano,
+      requests: 0,
+      day: DAY,
+      createdAtMs: 0,
+    } as const;
+    return { ...observation, overlay: { ...overlay, items: [...overlay.items, veto] } };
+  }
 
   /** Without the comparison, a projection overwrites whatever stands there. */
   readonly #asExpected = (projection: TenantProjection): TenantProjection =>

@@ -12,13 +12,14 @@ import { bookCommand, type CommandResult } from '../../src/ledger/commands/book-
 import type { LedgerCommand } from '../../src/ledger/commands/command.js';
 import { commandKey, sourceKey } from './ledger-rows.js';
 import { ZERO } from '../../src/ledger/money.js';
+import { projectAfresh } from '../../src/projections/audit-repair.js';
 import { sweepInflight } from '../../src/projections/inflight-sweeper.js';
 import { Projector } from '../../src/projections/projector.js';
 import { isTollbookError } from '../../src/runtime/errors.js';
 import { createLogger } from '../../src/runtime/logger.js';
 import type { SeededRandom } from '../../src/simulator/seeded-random.js';
 import { NOON } from '../support/wire-usage.js';
-import { drawPlan, type GatewayPlan, type Log, UNIT_NANO } from './gateway-plan.js';
+import { drawPlan, type GatewayPlan, type Log, TENANTS, UNIT_NANO } from './gateway-plan.js';
 import type { Removal } from './removals.js';
 import { SimulatedLedgerReader } from './simulated-ledger-reader.js';
 import { SimulatedLedger } from './simulated-ledger.js';
@@ -72,7 +73,11 @@ export class SimulatedWorld {
     this.scheduler = scheduler;
     this.ledger = new SimulatedLedger({ scheduler, removed, losesAnswer });
     this.reader = new SimulatedLedgerReader(this.ledger.rows, scheduler);
-    this.redis = new SimulatedQuotaScripts({ scheduler, removed, isCut });
+    const availableOf = (tenantId: string): bigint => {
+      const account = this.ledger.rows.accounts.get(tenantId);
+      return account === undefined ? 0n : account.balanceNano - account.heldNano;
+    };
+    this.redis = new SimulatedQuotaScripts({ scheduler, removed, isCut, availableOf });
   }
 
   /** A consumer: charges from the cursors on, now and then from before them, one log or both, and projects what it charged. */
@@ -170,6 +175,8 @@ export class SimulatedWorld {
       await this.#round(projector, round);
       await projector.idle();
     }
+    const ruined = TENANTS.filter((tenantId) => this.redis.isRuined(tenantId));
+    await projectAfresh({ reader: this.reader, scripts: this.redis.port, logger: silent }, ruined);
   }
 
   async #round(projector: Projector, kind: number): Promise<unknown> {

@@ -1,11 +1,12 @@
 /**
  * Owns: one schedule of a simulation from its seed to its verdict: processes that are started, paused, cut off, killed and
- * started again between any two steps, a Redis that may lose everything, and then the quiet in which all comes to rest.
+ * started again between any two steps, a Redis that may lose everything or have its hashes overwritten, and then the quiet in which all comes to rest.
  *
  * Does not own: what the processes do (simulated-world.ts), what must hold (properties.ts).
  * Invariants: the same seed gives the same schedule; a schedule always ends.
  */
 import { SeededRandom } from '../../src/simulator/seeded-random.js';
+import { TENANTS } from './gateway-plan.js';
 import { problemAtRest, problemNow } from './properties.js';
 import type { Removal } from './removals.js';
 import { HOLD_TTL_MS, SimulatedWorld } from './simulated-world.js';
@@ -103,6 +104,10 @@ class Simulation {
       () => scheduler.passTime(HOLD_TTL_MS),
       () => {
         if (!isRedisFaithful) redis.loseAll();
+      },
+      () => {
+        const tenantId = TENANTS[this.#random.below(TENANTS.length)] ?? TENANTS[0];
+        if (!isRedisFaithful) redis.ruin(tenantId, this.#random.below(2) === 0 ? 'stale' : 'poor');
       },
     ];
     mishaps[this.#random.below(mishaps.length)]?.();

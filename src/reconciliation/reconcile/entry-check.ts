@@ -9,9 +9,10 @@ import { type Account, emptyAccount, termsOf } from '../../ledger/account.js';
 import { bookIntent, bookOpening } from '../../ledger/charge.js';
 import type { EntrySource, LedgerEntry } from '../../ledger/entry.js';
 import type { EventPricing, UsageEvent } from '../../ledger/events.js';
-import { type AmountNano, parseAmount, ZERO } from '../../ledger/money.js';
+import { parseAmount, ZERO } from '../../ledger/money.js';
 import { estimateOf, type EstimateLimits } from '../../ledger/pricing.js';
 import type { QuotaRefusal } from '../../ledger/quota-rule.js';
+import { recordedRefusal } from '../../ledger/refusal-figures.js';
 import { type Decision, dayOf, decide, type EntryIntent, type TraceState } from '../../ledger/trace.js';
 import { isTollbookError } from '../../runtime/errors.js';
 import {
@@ -106,7 +107,7 @@ function expectedEntry(stored: StoredText, intent: EntryIntent, grounds: EntryGr
   const account = accountBefore(stored, grounds);
   if (account === undefined) return undefined;
   const isRefused = intent.refusedAs !== null && columnOf(stored, 'status') === intent.refusedAs;
-  const refusal = isRefused ? recordedRefusal(stored, intent) : undefined;
+  const refusal = isRefused ? takenRefusal(stored, intent) : undefined;
   if (refusal !== undefined) grounds.onTaken('refusals');
   const { event, source } = grounds;
   const { traceId, occurredAt } = event;
@@ -134,28 +135,20 @@ const NO_TERMS = { creditLimitNano: ZERO, dailyQuota: null, monthlyQuota: null, 
 
 /**
  * The refusal that an entry tells of, if the event could be refused so and its figures refuse it. What was available, or
- * used, only whoever refused it knew: Redis counts what is in flight, the ledger does not.
+ * used, at that moment is for `verify` to recompute: it takes the whole tenant.
  */
-function recordedRefusal(stored: StoredText, { delta }: EntryIntent): QuotaRefusal | undefined {
-  const code = columnOf(stored, 'description');
-  const figures = figuresOf(columnOf(stored, 'detail'));
-  const requiredNano = -delta.availableNano;
-  if (code === 'INSUFFICIENT_BALANCE') {
-    const availableNano = amountOf(figures['available']);
-    const refuses = delta.checkBalance && availableNano !== undefined && availableNano < requiredNano;
-    return refuses ? { code, requiredNano, availableNano } : undefined;
+function takenRefusal(stored: StoredText, { delta }: EntryIntent): QuotaRefusal | undefined {
+  const recorded = recordedRefusal(columnOf(stored, 'description'), figuresOf(columnOf(stored, 'detail')));
+  if (recorded === undefined) return undefined;
+  if (recorded.code !== 'INSUFFICIENT_BALANCE') {
+    return delta.checkQuota && recorded.used + delta.requests > recorded.limit ? recorded : undefined;
   }
-  if (code !== 'DAILY_QUOTA_EXCEEDED' && code !== 'MONTHLY_QUOTA_EXCEEDED') return undefined;
-  const [limit, used] = [Number(figures['limit']), Number(figures['used'])];
-  return delta.checkQuota && used + delta.requests > limit ? { code, limit, used } : undefined;
+  const requiredNano = -delta.availableNano;
+  return delta.checkBalance && recorded.availableNano < requiredNano ? { ...recorded, requiredNano } : undefined;
 }
 
 function figuresOf(detail: string | null): Readonly<Record<string, string>> {
   return detail === null ? {} : (JSON.parse(unescaped(detail)) as Readonly<Record<string, string>>);
-}
-
-function amountOf(text: string | undefined): AmountNano | undefined {
-  return text !== undefined && /^-?\d{1,10}\.\d{9}$/.test(text) ? parseAmount(text) : undefined;
 }
 
 function compared(stored: StoredText, expectedText: string): EntryCheck {

@@ -17,7 +17,7 @@
  */
 import type { ChargePorts } from '../../consumers/chunk-charge.js';
 import { intake, type IntakeLimits, type UsageKind } from '../../consumers/intake.js';
-import type { QuotaGate } from '../../consumers/quota-gate.js';
+import { LEDGER_ALONE } from '../../consumers/quota-gate.js';
 import type { StreamSource } from '../../ledger/batch.js';
 import { type DeadLetter, letterName, type LetterPosition } from '../../ledger/dead-letter.js';
 import { isTollbookError } from '../../runtime/errors.js';
@@ -57,7 +57,6 @@ const CHUNK_BYTES_MAX = 8 * 1024 * 1024;
 const CONFLICT_RETRIES_MAX = 5;
 
 /** Grants nothing and refuses nothing: the locked accounts decide, and no delta is left in Redis. */
-const LEDGER_ALONE: QuotaGate = { refusals: () => Promise.resolve(new Map()) };
 
 /**
  * Repairs messages and returns what each came to, in their order.

@@ -1,23 +1,21 @@
 /**
- * Owns: Redis's part in a replay. Redis cannot be asked again what it refused, and why is gone with it, so the gate of a
- * replay says what the ledger has recorded, but only where that was Redis's word and not the account's.
- * Does not own: the rule (ledger/quota-rule.ts).
- * Invariants: a refusal is taken over only when its figures are not those of the account at that entry. All others have to
- * be found again by the charging code, so that code which wrongly grants, or names other figures, shows.
+ * Owns: Redis's part in a replay. What was in flight beside the ledger is gone, so the gate of a replay answers with what the
+ * refused entries have recorded of it.
+ * Does not own: the rule (ledger/quota-rule.ts), whether the figures are right (verify-refusals.ts).
+ * Invariants: only what was in flight is taken over. Every refusal has to be found again by the charging code, so that code
+ * which wrongly grants, or names other figures, shows.
  */
-import type { PlannedEntry, PlannedItem } from '../../consumers/chunk-plan.js';
-import type { QuotaGate } from '../../consumers/quota-gate.js';
-import { type Account, evolve } from '../../ledger/account.js';
+import type { QuotaContest, QuotaGate } from '../../consumers/quota-gate.js';
 import type { LedgerEntry } from '../../ledger/entry.js';
-import { parseAmount } from '../../ledger/money.js';
-import { availableNano, monthOf, type QuotaDelta, type QuotaRefusal, usedIn } from '../../ledger/quota-rule.js';
-import { isTollbookError } from '../../runtime/errors.js';
+import { monthOf, type OthersInFlight, type QuotaRefusal } from '../../ledger/quota-rule.js';
+import { recordedRefusal } from '../../ledger/refusal-figures.js';
+import { dayOf } from '../../ledger/trace.js';
 
 /** The gate of a replay: it answers for one recorded batch after the other. */
 export class RecordedGate implements QuotaGate {
   readonly #onAsked: () => void;
   #entries: readonly LedgerEntry[] = [];
-  /** Refusals taken over so far. */
+  /** Refusals so far that counted something in flight. */
   takenOver = 0;
 
   /** `onAsked` is called at every question, which is after decoding and before sealing. */
@@ -25,91 +23,48 @@ export class RecordedGate implements QuotaGate {
     this.#onAsked = onAsked;
   }
 
-  /** From now on answers for a batch with these entries, by seq within each tenant; without refusals none are needed. */
+  /** From now on answers for a batch with these entries; without refusals none are needed. */
   expect(entries: readonly LedgerEntry[]): void {
     this.#entries = entries;
   }
 
-  refusals(
-    planned: readonly PlannedItem[],
-    accounts: ReadonlyMap<string, Account>,
-  ): Promise<Map<PlannedEntry, QuotaRefusal>> {
+  reserve(): Promise<QuotaContest | undefined> {
     this.#onAsked();
-    const words = wordsOfRedis(this.#entries, { planned, accounts });
-    this.takenOver += words.size;
-    return Promise.resolve(words);
+    const refused = this.#entries.flatMap((entry) => {
+      const refusal = recordedRefusal(entry.description, entry.detail);
+      return refusal === undefined || !isOfOthers(refusal) ? [] : [{ entry, refusal }];
+    });
+    this.takenOver += refused.length;
+    return Promise.resolve(refused.length === 0 ? undefined : { others: othersOf(refused), settle: nothing });
   }
 }
 
-interface Question {
-  readonly planned: readonly PlannedItem[];
-  readonly accounts: ReadonlyMap<string, Account>;
+interface RefusedEntry {
+  readonly entry: LedgerEntry;
+  readonly refusal: QuotaRefusal;
 }
 
-/** What Redis refused among some recorded entries, by the planned entry it was asked about. */
-export function wordsOfRedis(
-  entries: readonly LedgerEntry[],
-  { planned, accounts }: Question,
-): Map<PlannedEntry, QuotaRefusal> {
-  const words = new Map<PlannedEntry, QuotaRefusal>();
-  if (entries.length === 0) return words;
-  const byName = new Map(
-    planned.flatMap((item) => (item.kind === 'entry' ? [[plannedName(item), item] as const] : [])),
-  );
-  const folds = new Map<string, Account | undefined>(accounts);
-  for (const entry of entries) {
-    const before = folds.get(entry.tenantId);
-    const refusal = before === undefined ? undefined : recordedRefusal(entry);
-    const item = byName.get(recordedName(entry));
-    if (before !== undefined && refusal !== undefined && item !== undefined) {
-      if (!isWordOfAccount(refusal, before, item.intent.delta)) words.set(item, refusal);
-    }
-    folds.set(entry.tenantId, before === undefined ? undefined : folded(before, entry));
+function isOfOthers(refusal: QuotaRefusal): boolean {
+  return refusal.code === 'INSUFFICIENT_BALANCE' ? refusal.inFlightNano !== undefined : refusal.inFlight !== undefined;
+}
+
+/** What others had in flight, by tenant: the same for all entries of a tenant in one batch. */
+function othersOf(refused: readonly RefusedEntry[]): Map<string, OthersInFlight> {
+  const others = new Map<string, OthersInFlight>();
+  for (const { entry, refusal } of refused) {
+    const known = others.get(entry.tenantId);
+    const day = dayOf(entry.occurredAt);
+    const requestsByDay = new Map(known?.requestsByDay);
+    const requestsByMonth = new Map(known?.requestsByMonth);
+    let availableNano = known?.availableNano ?? 0n;
+    if (refusal.code === 'INSUFFICIENT_BALANCE') availableNano = refusal.inFlightNano ?? 0n;
+    if (refusal.code === 'DAILY_QUOTA_EXCEEDED') requestsByDay.set(day, refusal.inFlight ?? 0);
+    if (refusal.code === 'MONTHLY_QUOTA_EXCEEDED') requestsByMonth.set(monthOf(day), refusal.inFlight ?? 0);
+    others.set(entry.tenantId, { availableNano, requestsByDay, requestsByMonth });
   }
-  return words;
+  return others;
 }
 
-function plannedName({ item: { tenantId, event, message } }: PlannedEntry): string {
-  return `${message.kafkaOffset} ${tenantId} ${event.traceId}`;
-}
-
-function recordedName({ tenantId, traceId, source }: LedgerEntry): string {
-  return `${source.kafkaOffset} ${tenantId} ${traceId}`;
-}
-
-/** The account after a recorded entry; undefined once the shadow's account is not the one the entries follow. */
-function folded(account: Account, entry: LedgerEntry): Account | undefined {
-  try {
-    return evolve(account, entry);
-  } catch (error) {
-    if (isTollbookError(error, 'LEDGER_CORRUPT')) return undefined;
-    throw error;
-  }
-}
-
-function recordedRefusal({ status, description, detail }: LedgerEntry): QuotaRefusal | undefined {
-  if ((status !== 'REFUSED' && status !== 'FAILED') || detail === null) return undefined;
-  const { required = '', available = '', limit, used } = detail;
-  if (description === 'INSUFFICIENT_BALANCE') {
-    const [requiredNano, availableOfRedis] = [parseAmount(required, 'required'), parseAmount(available, 'available')];
-    return { code: description, requiredNano, availableNano: availableOfRedis };
-  }
-  if (description !== 'DAILY_QUOTA_EXCEEDED' && description !== 'MONTHLY_QUOTA_EXCEEDED') return undefined;
-  return { code: description, limit: Number(limit), used: Number(used) };
-}
-
-/** Whether the account itself has the figures of a refusal; the balance comes first, so a quota is its word only then. */
-function isWordOfAccount(
-  refusal: QuotaRefusal,
-  account: Account,
-  { availableNano: delta, checkBalance, day }: QuotaDelta,
-): boolean {
-  const available = availableNano(account);
-  if (refusal.code === 'INSUFFICIENT_BALANCE') return refusal.availableNano === available;
-  if (checkBalance && delta < 0n && available + delta < 0n) return false;
-  const [limit, used] =
-    refusal.code === 'DAILY_QUOTA_EXCEEDED'
-      ? [account.dailyQuota, usedIn(day, account.dailyDate, account.dailyUsed)]
-      : [account.monthlyQuota, usedIn(monthOf(day), account.monthlyMonth, account.monthlyUsed)];
-  return refusal.limit === limit && refusal.used === used;
+function nothing(): Promise<void> {
+  return Promise.resolve();
 }

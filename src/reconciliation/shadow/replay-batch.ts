@@ -104,7 +104,7 @@ export class BatchReplay {
     this.#protocol = ports.protocolOf?.(options) ?? new ChargeProtocol(options);
   }
 
-  /** How many refusals were taken over as Redis's word. */
+  /** How many refusals counted something in flight, which was taken over. */
   get refusalsTakenOver(): number {
     return this.#gate.takenOver;
   }

@@ -1,14 +1,16 @@
 /** Owns: what a planned chunk writes: entries, accounts, holds, counts, and who decides a refusal. */
 import { expect } from 'chai';
-import { type PlannedEntry, type PlannedItem } from '../../../src/consumers/chunk-plan.js';
 import { amountNano, parseAmount } from '../../../src/ledger/money.js';
 import { OPENING_TRACE_ID } from '../../../src/ledger/charge.js';
-import type { QuotaRefusal } from '../../../src/ledger/quota-rule.js';
+import type { LedgerEntry } from '../../../src/ledger/entry.js';
+import type { OthersInFlight } from '../../../src/ledger/quota-rule.js';
 import type { TraceState } from '../../../src/ledger/trace.js';
+import type { OverlayItem } from '../../../src/lua/quota-scripts.js';
 import { account, completed, NO_TOKENS, pending, PRICING } from '../ledger/usage-samples.js';
 import {
   billable,
   bookPlanned,
+  HOLDS_EXPIRE_AT,
   knowing,
   messagesIn,
   openingBy,
@@ -26,55 +28,65 @@ function heldBefore() {
   return knowing([HOLDING], { traces: new Map([['tenant-1 trace-1', HELD]]) });
 }
 
-function plannedEntry(planned: readonly PlannedItem[]): PlannedEntry {
-  const [entry] = planned;
-  if (entry?.kind !== 'entry') expect.fail('the chunk plans no entry');
-  return entry;
+const NOTHING_WANTED: ReadonlyMap<string, readonly OverlayItem[]> = new Map();
+
+/** What of tenant-1 others have in flight. */
+function inFlight(units: string, requests = 0): ReadonlyMap<string, OthersInFlight> {
+  const counts = (window: string): ReadonlyMap<string, number> => new Map([[window, requests]]);
+  const others = { requestsByDay: counts('2026-03-15'), requestsByMonth: counts('2026-03') };
+  return new Map([['tenant-1', { availableNano: parseAmount(units), ...others }]]);
+}
+
+function entryWith(others: ReadonlyMap<string, OthersInFlight>, knowledge = knowing()): LedgerEntry | undefined {
+  const planned = planOf([billable(1n, completed())], knowledge);
+  return bookPlanned(planned, knowledge, others).contentWith(HOLDS_EXPIRE_AT).entries[0];
 }
 
 describe('who refuses an entry', () => {
-  const refusal: QuotaRefusal = { code: 'DAILY_QUOTA_EXCEEDED', limit: 5, used: 5 };
-
-  it('Redis does, with its own figures, although the account would grant it', () => {
-    const planned = planOf([billable(1n, completed())], knowing());
-    const { entries } = bookPlanned(planned, knowing(), new Map([[plannedEntry(planned), refusal]]));
-    expect(entries[0]).to.deep.include({
-      status: 'FAILED',
-      description: refusal.code,
-      detail: { limit: '5', used: '5' },
-    });
-  });
-
-  it('the account does, although Redis granted it or was not asked', () => {
+  it('the account does, with its own figures', () => {
     const poor = knowing([account({ balanceNano: parseAmount('0.017') })]);
-    const { entries } = run([billable(1n, completed())], poor);
-    expect(entries[0]).to.deep.include({
+    expect(entryWith(new Map(), poor)).to.deep.include({
       status: 'FAILED',
       description: 'INSUFFICIENT_BALANCE',
       detail: { required: '0.018000000', available: '0.017000000' },
     });
   });
 
-  it('the figures of Redis win when both refuse', () => {
-    const poor = knowing([account({ balanceNano: parseAmount('0') })]);
-    const planned = planOf([billable(1n, completed())], poor);
-    const { entries } = bookPlanned(planned, poor, new Map([[plannedEntry(planned), refusal]]));
-    expect(entries[0]?.description).to.equal('DAILY_QUOTA_EXCEEDED');
+  it('the account does less what others have in flight, and names how much that is', () => {
+    expect(entryWith(inFlight('-9.983'))).to.deep.include({
+      status: 'FAILED',
+      description: 'INSUFFICIENT_BALANCE',
+      detail: { available: '0.017000000', in_flight: '-9.983000000', required: '0.018000000' },
+    });
+    expect(entryWith(inFlight('-9.982'))?.status).to.equal('COMMITTED');
   });
 
-  it('Redis cannot for a day or month that the account knows to be past, whatever window its hash still has open', () => {
-    const ahead = knowing([account({ dailyDate: '2026-04-01', monthlyMonth: '2026-04' })]);
-    const planned = planOf([billable(1n, completed())], ahead);
-    for (const code of ['DAILY_QUOTA_EXCEEDED', 'MONTHLY_QUOTA_EXCEEDED'] as const) {
-      const { entries } = bookPlanned(planned, ahead, new Map([[plannedEntry(planned), { code, limit: 5, used: 5 }]]));
-      expect(entries[0]?.status, code).to.equal('COMMITTED');
-    }
+  it('a request quota does with the requests that others have in flight, and names how many', () => {
+    const limited = knowing([account({ dailyQuota: 5, dailyUsed: 2 })]);
+    expect(entryWith(inFlight('0', 3), limited)).to.deep.include({
+      status: 'FAILED',
+      description: 'DAILY_QUOTA_EXCEEDED',
+      detail: { in_flight: '3', limit: '5', used: '5' },
+    });
+    expect(entryWith(inFlight('0', 2), limited)?.status).to.equal('COMMITTED');
+  });
+
+  it('what is in flight cannot for a day or month that the account knows to be past', () => {
+    const quotas = { dailyQuota: 5, monthlyQuota: 5, dailyDate: '2026-04-01', monthlyMonth: '2026-04' };
+    expect(entryWith(inFlight('0', 9), knowing([account(quotas)]))?.status).to.equal('COMMITTED');
   });
 
   it('nobody can refuse a void', () => {
     const planned = planOf([billable(1n, CANCELLED)], heldBefore());
-    const { entries } = bookPlanned(planned, heldBefore(), new Map([[plannedEntry(planned), refusal]]));
+    const { entries } = bookPlanned(planned, heldBefore(), inFlight('-100')).contentWith(HOLDS_EXPIRE_AT);
     expect(entries[0]).to.include({ status: 'VOIDED', description: 'cancelled', detail: null });
+  });
+
+  it('what is in flight does not refuse a pre-check that holds nothing', () => {
+    const checking = knowing([account({ holdPolicy: 'none' })]);
+    const planned = planOf([billable(1n, pending())], checking);
+    const { entries } = bookPlanned(planned, checking, inFlight('-100')).contentWith(HOLDS_EXPIRE_AT);
+    expect(entries[0]?.status).to.equal('PENDING');
   });
 
   it('each entry is checked against what the entries before it left', () => {
@@ -127,6 +139,38 @@ describe('the entries of a chunk', () => {
     const booking = run([billable(6n, completed({ allowNegative: true }))], knowing([lowest]));
     expect(booking).to.deep.include({ entries: [], accounts: [], holdsClosed: [] });
     expect(booking.deadLetters[0]).to.include({ reason: 'AMOUNT_OUT_OF_RANGE', kafkaOffset: 6n, traceId: 'trace-1' });
+  });
+});
+
+describe('what Redis is told of a chunk', () => {
+  const items = [billable(1n, completed()), billable(2n, completed({ traceId: 'trace-2' }))];
+
+  it('is the delta of every entry that is granted, in order', () => {
+    const { wanted } = bookPlanned(planOf(items, knowing()), knowing());
+    expect(
+      wanted.get('tenant-1')?.map(({ traceId, phase, delta }) => [traceId, phase, delta.availableNano]),
+    ).to.deep.equal([
+      ['trace-1', 'c', -18_000_000n],
+      ['trace-2', 'c', -18_000_000n],
+    ]);
+  });
+
+  it('leaves out what the account refuses', () => {
+    const poor = knowing([account({ balanceNano: parseAmount('0.02') })]);
+    const { wanted } = bookPlanned(planOf(items, poor), poor);
+    expect(wanted.get('tenant-1')?.map(({ traceId }) => traceId)).to.deep.equal(['trace-1']);
+  });
+
+  it('leaves out a settlement that is refused, whatever it releases', () => {
+    const expensive = completed({ usage: { inputTokens: 0, outputTokens: 1_000_000 } });
+    const { wanted } = bookPlanned(planOf([billable(1n, expensive)], heldBefore()), heldBefore());
+    expect(wanted).to.deep.equal(NOTHING_WANTED);
+  });
+
+  it('leaves out what would take the balance to 2^63 nano-units', () => {
+    const lowest = knowing([account({ balanceNano: amountNano(-(2n ** 63n - 1n)) })]);
+    const planned = planOf([billable(6n, completed({ allowNegative: true }))], lowest);
+    expect(bookPlanned(planned, lowest).wanted).to.deep.equal(NOTHING_WANTED);
   });
 });
 

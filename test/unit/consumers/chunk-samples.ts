@@ -4,7 +4,7 @@ import type { BatchContent } from '../../../src/ledger/append-sealed.js';
 import type { UsageEvent } from '../../../src/ledger/events.js';
 import { traceKey } from '../../../src/ledger/ledger-store.js';
 import type { TraceState } from '../../../src/ledger/trace.js';
-import { type BookingInput, bookChunk } from '../../../src/consumers/chunk-booking.js';
+import { type BookedChunk, type BookingInput, bookChunk } from '../../../src/consumers/chunk-booking.js';
 import {
   type ChunkKnowledge,
   type ChunkOpening,
@@ -63,21 +63,18 @@ export function planOf(items: readonly IntakeItem[], knowledge: ChunkKnowledge):
 /** Books planned items of partition 3 of usage.completed. */
 export function bookPlanned(
   planned: readonly PlannedItem[],
-  knowledge: ChunkKnowledge,
-  refusals: BookingInput['refusals'] = new Map(),
-): BatchContent {
-  return bookChunk({
-    source: { topic: 'usage.completed', partition: 3 },
-    planned,
-    accounts: knowledge.accounts,
-    refusals,
-    holdExpiresAt: { estimate: '2026-03-15T10:15:00.000Z', none: '2026-03-15T10:05:00.000Z' },
-  });
+  { accounts }: ChunkKnowledge,
+  others: BookingInput['others'] = new Map(),
+): BookedChunk {
+  return bookChunk({ source: { topic: 'usage.completed', partition: 3 }, planned, accounts, others });
 }
 
-/** Plans and books a chunk on which Redis has nothing to say. */
+/** When the holds of a booking expire. */
+export const HOLDS_EXPIRE_AT = { estimate: '2026-03-15T10:15:00.000Z', none: '2026-03-15T10:05:00.000Z' };
+
+/** Plans and books a chunk of tenants of whom nothing else is in flight. */
 export function run(items: readonly IntakeItem[], knowledge: ChunkKnowledge = knowing()): BatchContent {
-  return bookPlanned(planOf(items, knowledge), knowledge);
+  return bookPlanned(planOf(items, knowledge), knowledge).contentWith(HOLDS_EXPIRE_AT);
 }
 
 /** The number of messages a booking accounts for. */

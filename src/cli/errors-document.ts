@@ -30,13 +30,20 @@ const REASONS: Readonly<Record<DeadLetterReason, string>> = {
   UNKNOWN_SCHEMA_VERSION: 'The event names a schema version that this release does not know.',
   INVALID_EVENT:
     'The event breaks the published contract; the detail names each field, what was found and what is allowed.',
+  KEY_NOT_TENANT: 'The key of the message is not the tenant of the event, and `TOLLBOOK_KEY_MUST_BE_TENANT` is true.',
+  PRODUCER_NOT_ALLOWED:
+    'The instance that published the event is none that `TOLLBOOK_PRODUCERS_FILE` allows for its tenant.',
   OCCURRED_AT_IN_FUTURE: 'The event says that it occurred more than five minutes from now: a clock is wrong.',
   OCCURRED_AT_TOO_OLD: 'The event occurred longer ago than `TOLLBOOK_EVENT_AGE_MAX_MS`.',
+  UNKNOWN_TENANT: 'The tenant has no account, and `TOLLBOOK_AUTO_OPEN_ACCOUNTS` is false: open it, then redrive.',
   CURRENCY_MISMATCH: 'The event is priced in another currency than the account has; amounts are never converted.',
+  COST_TOO_LARGE: 'The event costs more than `TOLLBOOK_EVENT_COST_MAX`.',
   AMOUNT_OUT_OF_RANGE:
     'The cost, or a balance after it, would reach 2^63 nano-units (about 9.22 billion currency units).',
   CONFLICTING_DUPLICATE:
     'The trace was charged before with different content; the first charge stands and the detail names the fields.',
+  PROCESSING_FAILED:
+    'Charging it throws: a bug of this release, or data that cannot be stored; the detail has the error and its stack.',
 };
 
 /** Writes the document: every disposition, every error code and every dead-letter reason, in the order of the code. */

@@ -3,7 +3,7 @@
  * Does not own: the figures themselves (runtime/metrics.ts).
  * Invariants: a chunk is measured once, around the protocol; without an endpoint nothing is watched.
  */
-import type { ChargeProtocol } from '../consumers/charge-protocol.js';
+import type { Charging, ChunkOutcome } from '../consumers/charge-protocol.js';
 import type { StoppedPartition } from '../consumers/stopped-partitions.js';
 import type { PartitionBacklog } from '../consumers/stream-backlog.js';
 import type { ProcessWatch } from '../process/process-watch.js';
@@ -30,12 +30,16 @@ export async function serveMetrics(
   return close;
 }
 
-/** The protocol, measured: what was sealed, and how long it took. */
-export function measured(protocol: Pick<ChargeProtocol, 'charge'>, metrics: Metrics): Pick<ChargeProtocol, 'charge'> {
+/** Charging, measured: what was sealed, and how long it took; `onChunk` is told of every outcome. */
+export function measured(
+  charging: Charging,
+  { metrics, onChunk }: { readonly metrics: Metrics; readonly onChunk?: ((outcome: ChunkOutcome) => void) | undefined },
+): Charging {
   return {
     charge: async (chunk) => {
       const startedMs = performance.now();
-      const outcome = await protocol.charge(chunk);
+      const outcome = await charging.charge(chunk);
+      onChunk?.(outcome);
       if (outcome.kind === 'charged') {
         const { source, counts } = outcome.batch;
         metrics.addChunk({ topic: source.topic, counts, seconds: (performance.now() - startedMs) / 1000 });

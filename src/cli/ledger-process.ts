@@ -10,6 +10,7 @@ import type pg from 'pg';
 import type { Redis } from 'ioredis';
 import { ChargeProtocol, type ChunkOutcome } from '../consumers/charge-protocol.js';
 import { HoldExpiry } from '../consumers/hold-expiry.js';
+import { PoisonHunt } from '../consumers/poison-hunt.js';
 import { StreamPositions } from '../consumers/stream-positions.js';
 import { ChunkJoiner } from '../consumers/chunk-joiner.js';
 import { readBacklog } from '../consumers/stream-backlog.js';
@@ -255,7 +256,11 @@ async function startConsumer(
       [config.topicPending, 'pending'],
       [config.topicCompleted, 'completed'],
     ]),
-    protocol: measured(joiner, parts.metrics),
+    protocol: new PoisonHunt({
+      charging: measured(joiner, { metrics: parts.metrics, onChunk: options.onChunk }),
+      logger,
+      onFailed: (topic) => parts.metrics.addProcessingFailure(topic),
+    }),
     positions: new StreamPositions({ admin, cursors: parts.reader, clusterId }),
     cursors: parts.reader,
     chunkMessagesMax: config.chunkMessagesMax,
@@ -265,7 +270,6 @@ async function startConsumer(
     clock: systemClock,
     logger,
     ...(options.onFetch === undefined ? {} : { onFetch: options.onFetch }),
-    ...(options.onChunk === undefined ? {} : { onChunk: options.onChunk }),
     onFatal: options.onFatal,
   });
   closers.push(() => consumer.stop());

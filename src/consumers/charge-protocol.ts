@@ -21,12 +21,13 @@
  * (ledger/quota-rule.ts).
  */
 import { CHAIN_GENESIS, type SealedBatch, type StreamSource } from '../ledger/batch.js';
+import type { UsageEvent } from '../ledger/events.js';
 import type { LedgerAdvance } from '../ledger/ledger-reader.js';
 import type { Cursor, LedgerStore, LedgerTransaction } from '../ledger/ledger-store.js';
 import { invariant, TollbookError } from '../runtime/errors.js';
-import { faultPoint } from '../runtime/fault-points.js';
+import { faultPoint, poisonPoint } from '../runtime/fault-points.js';
 import { advancesOf, type ChargedItems, type ChargeItems, type ChargePorts, chargeTogether } from './chunk-charge.js';
-import { type ChunkMessage, intake, type IntakeItem, type IntakeLimits, type UsageKind } from './intake.js';
+import { type ChunkMessage, deadLetter, intake, type IntakeItem, type IntakeLimits, type UsageKind } from './intake.js';
 
 /** Some consecutive messages of one partition. */
 export interface Chunk {
@@ -40,7 +41,22 @@ export interface Chunk {
   readonly harmlessHoleFrom?: bigint;
   /** The caller knows that the source has a cursor: when it is gone, the ledger has lost what was charged. */
   readonly hasCursor?: boolean;
+  /** Something in it failed: it is charged with no other chunk. */
+  readonly isAlone?: boolean;
+  /** Its only message is not to be charged, but put aside for this. */
+  readonly failed?: ProcessingFailure;
 }
+
+/** Why a message is put aside though nothing speaks against it: charging it throws. */
+export interface ProcessingFailure {
+  readonly detail: string;
+  /** Leave out the headers, or the tenant and the trace: one of them may be what cannot be stored. */
+  readonly withoutHeaders: boolean;
+  readonly withoutNames: boolean;
+}
+
+/** Charges one chunk. */
+export type Charging = Pick<ChargeProtocol, 'charge'>;
 
 /** What became of a chunk. */
 export type ChunkOutcome =
@@ -88,9 +104,8 @@ export class ChargeProtocol {
     const { limits, clock, store, wakeProjector } = this.#options;
     const bounds = { ...limits, nowMs: clock.nowMs() };
     const decoded = chunks.map((chunk): DecodedChunk => {
-      const items: IntakeItem[] = [];
-      for (const message of chunk.messages) items.push(intake(message, chunk.kind, bounds));
-      return { chunk, items };
+      poisonPoint('charge.decoding', () => (chunk.failed === undefined ? chunk.messages.map(offsetText) : []));
+      return { chunk, items: itemsOf(chunk, bounds) };
     });
     await faultPoint('charge.decoded');
     const outcomes = await store.transact((transaction) => this.#chargeLocked(transaction, decoded));
@@ -163,6 +178,44 @@ export class ChargeProtocol {
 interface DecodedChunk {
   readonly chunk: Chunk;
   readonly items: readonly IntakeItem[];
+}
+
+function offsetText({ kafkaOffset }: ChunkMessage): string {
+  return kafkaOffset.toString();
+}
+
+function itemsOf(chunk: Chunk, bounds: IntakeLimits & { nowMs: number }): IntakeItem[] {
+  const { messages, kind, failed } = chunk;
+  const items: IntakeItem[] = [];
+  for (const message of messages) {
+    items.push(failed === undefined ? intake(message, kind, bounds) : failedItem(message, failed, { kind, bounds }));
+  }
+  return items;
+}
+
+/** The dead letter of a message that cannot be charged whatever it says; whose it is, is told where it can be read. */
+function failedItem(
+  message: ChunkMessage,
+  { detail, withoutHeaders, withoutNames }: ProcessingFailure,
+  { kind, bounds }: { kind: UsageKind; bounds: IntakeLimits & { nowMs: number } },
+): IntakeItem {
+  const event = withoutNames ? undefined : eventOf(message, kind, bounds);
+  const kept = withoutHeaders ? { ...message, headers: {} } : message;
+  return { kind: 'deadLetter', letter: deadLetter(kept, { reason: 'PROCESSING_FAILED', detail, event }) };
+}
+
+function eventOf(
+  message: ChunkMessage,
+  kind: UsageKind,
+  bounds: IntakeLimits & { nowMs: number },
+): UsageEvent | undefined {
+  try {
+    const item = intake(message, kind, bounds);
+    return item.kind === 'deadLetter' ? undefined : item.event;
+  } catch {
+    // Reading it may be just what fails.
+    return undefined;
+  }
 }
 
 function chargedOutcome(charged: ChargedItems | undefined): ChunkOutcome {

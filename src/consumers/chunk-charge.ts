@@ -16,7 +16,7 @@ import { dayOf } from '../ledger/trace.js';
 import type { OverlayItem } from '../lua/quota-scripts.js';
 import type { Clock } from '../runtime/clock.js';
 import { invariant } from '../runtime/errors.js';
-import { faultPoint } from '../runtime/fault-points.js';
+import { faultPoint, poisonPoint } from '../runtime/fault-points.js';
 import { type BookedChunk, bookChunk } from './chunk-booking.js';
 import {
   type ChunkKnowledge,
@@ -100,8 +100,13 @@ export async function chargeTogether(
 ): Promise<ChargedItems[]> {
   const items = sources.flatMap((source) => source.items);
   const knowledge = await lockAndRead(ports, transaction, items);
+  poisonPoint('charge.deciding', () => items.flatMap(traceOf));
   const planned = planChunk(items, knowledge, ports.estimates);
   return bookPlanned(ports, transaction, { sources, planned, knowledge });
+}
+
+function traceOf(item: IntakeItem): string[] {
+  return item.kind === 'deadLetter' ? [] : [item.event.traceId];
 }
 
 interface PlannedSources {

@@ -3,7 +3,8 @@
  * Does not own: charging (charge-protocol.ts).
  * Invariants: a source is charged by one transaction at a time, in order; at most so many transactions at once, of at most
  * so many messages, unless one chunk alone has more; chunks are joined only where each has its cursor and all are of
- * one kind, as the protocol asks; when charging together fails, each chunk is charged alone, so that none suffers from another.
+ * one kind, as the protocol asks; when charging together fails, each chunk is charged alone, beside the others, so that none
+ * suffers from another or waits for it. A database that is away is asked once, and not once for every chunk.
  * Why: at a moderate load chunks are small, and a transaction costs the same for four messages as for forty.
  */
 import { invariant, isTollbookError } from '../runtime/errors.js';
@@ -22,6 +23,8 @@ export interface ChunkJoinerOptions {
 
 interface WaitingChunk {
   readonly chunk: Chunk;
+  /** Charged with no other, and at once. */
+  readonly isAlone: boolean;
   readonly resolve: (outcome: ChunkOutcome) => void;
   readonly reject: (error: unknown) => void;
 }
@@ -29,7 +32,7 @@ interface WaitingChunk {
 /** Charges chunks, small ones together. */
 export class ChunkJoiner {
   readonly #options: ChunkJoinerOptions;
-  readonly #waiting = new Set<WaitingChunk>();
+  #waiting = new Set<WaitingChunk>();
   readonly #underWay = new Set<readonly WaitingChunk[]>();
   #isScheduled = false;
 
@@ -40,7 +43,7 @@ export class ChunkJoiner {
   /** Charges a chunk, perhaps with others. Throws what charging it alone throws. */
   charge(chunk: Chunk): Promise<ChunkOutcome> {
     return new Promise((resolve, reject) => {
-      this.#waiting.add({ chunk, resolve, reject });
+      this.#waiting.add({ chunk, isAlone: chunk.isAlone === true, resolve, reject });
       this.#schedule();
     });
   }
@@ -63,8 +66,8 @@ export class ChunkJoiner {
     const busy = new Set(chunksUnderWay.map(sourceOf));
     for (const kind of ['completed', 'pending'] as const) {
       const joined = this.#joinable(kind, busy);
-      const isAlone = chunksUnderWay.every((chunk) => chunk.kind !== kind);
-      if (joined.length === 0 || (!isAlone && messagesOf(joined) * PARTS_OF_LARGEST < messagesMax)) continue;
+      const isFirst = joined[0]?.isAlone === true || chunksUnderWay.every((chunk) => chunk.kind !== kind);
+      if (joined.length === 0 || (!isFirst && messagesOf(joined) * PARTS_OF_LARGEST < messagesMax)) continue;
       for (const waiting of joined) this.#waiting.delete(waiting);
       return joined;
     }
@@ -80,16 +83,18 @@ export class ChunkJoiner {
       if (chunk.kind !== kind) continue;
       const isFree = !sources.has(sourceOf(chunk));
       sources.add(sourceOf(chunk));
-      if (!isFree || !this.#fits(joined, chunk)) continue;
+      if (!isFree || !this.#fits(joined, waiting)) continue;
       joined.push(waiting);
-      if (chunk.hasCursor !== true) break;
+      if (waiting.isAlone || chunk.hasCursor !== true) break;
     }
     return joined;
   }
 
-  #fits(joined: readonly WaitingChunk[], chunk: Chunk): boolean {
+  #fits(joined: readonly WaitingChunk[], { chunk, isAlone }: WaitingChunk): boolean {
     if (joined.length === 0) return true;
-    return chunk.hasCursor === true && messagesOf(joined) + chunk.messages.length <= this.#options.messagesMax;
+    return (
+      !isAlone && chunk.hasCursor === true && messagesOf(joined) + chunk.messages.length <= this.#options.messagesMax
+    );
   }
 
   async #run(taken: readonly WaitingChunk[]): Promise<void> {
@@ -98,20 +103,20 @@ export class ChunkJoiner {
       const outcomes = await this.#options.chargeTogether(taken.map(({ chunk }) => chunk));
       for (const [index, { resolve }] of taken.entries()) resolve(outcomeAt(outcomes, index));
     } catch (error) {
-      await this.#afterFailure(taken, error);
+      this.#afterFailure(taken, error);
     } finally {
       this.#underWay.delete(taken);
       this.#schedule();
     }
   }
 
-  /** What failed together is charged one by one, unless the database is away: then none would get further alone. */
-  async #afterFailure(taken: readonly WaitingChunk[], error: unknown): Promise<void> {
-    const isNobodysFault = taken.length === 1 || isTollbookError(error, 'POSTGRES_UNAVAILABLE');
-    for (const { chunk, resolve, reject } of taken) {
-      if (isNobodysFault) reject(error);
-      else await this.#options.chargeTogether([chunk]).then((outcomes) => resolve(outcomeAt(outcomes, 0)), reject);
+  /** What failed together waits again, each chunk alone and before all others, unless the database is away. */
+  #afterFailure(taken: readonly WaitingChunk[], error: unknown): void {
+    if (taken.length === 1 || isTollbookError(error, 'POSTGRES_UNAVAILABLE')) {
+      for (const { reject } of taken) reject(error);
+      return;
     }
+    this.#waiting = new Set([...taken.map((waiting) => ({ ...waiting, isAlone: true })), ...this.#waiting]);
   }
 }
 

@@ -5,7 +5,8 @@
  *  1. Lock the cursor of the redrive stream, then the letters; those that are no longer open are left as they are.
  *  2. Decode and validate the original bytes as if they came now; number those that decode in the redrive stream.
  *  3. Charge them: steps 3 to 6 of the charge protocol.
- *  4. Whatever would be a dead letter again stays open: roll back, and go on at 1 without it.
+ *  4. Whatever would be a dead letter again stays open: roll back, and go on at 1 without it. A message that charging fails
+ *     for is found by halves, and stays open as well.
  *  5. Record what became of each letter, and give it that state; commit.
  *
  * What a crash leaves behind: before the commit of 5, nothing but in-flight items in Redis, which the repeated redrive
@@ -17,6 +18,8 @@
 import type { StreamSource } from '../ledger/batch.js';
 import { letterName, type LetterSummary, redriveSource } from '../ledger/dead-letter.js';
 import { isTollbookError } from '../runtime/errors.js';
+import { failureDetail } from './failure-detail.js';
+import { isFaultOfMessage } from './poison-hunt.js';
 import { LEDGER_ALONE } from './quota-gate.js';
 import {
   attemptRedrive,
@@ -74,8 +77,29 @@ function chunksOf(letters: readonly LetterSummary[]): RedriveChunk[] {
   return chunks;
 }
 
-/** Attempts a chunk until nothing in it is a dead letter again; each attempt is without those of the one before. */
+/**
+ * Attempts a chunk until nothing in it is a dead letter again; each attempt is without those of the one before. What fails by
+ * the fault of a message is redriven in halves, down to that one, which stays open.
+ */
 async function redriveChunk(ports: RedrivePorts, chunk: RedriveChunk, order: RedriveOrder): Promise<LetterRedrive[]> {
+  try {
+    return await attemptChunk(ports, chunk, order);
+  } catch (error) {
+    if (!isFaultOfMessage(error)) throw error;
+    const { letters } = chunk;
+    if (letters.length <= 1) return letters.map((letter) => failedAgain(letter, error));
+    const middle = letters.length >> 1;
+    const before = await redriveChunk(ports, { ...chunk, letters: letters.slice(0, middle) }, order);
+    return [...before, ...(await redriveChunk(ports, { ...chunk, letters: letters.slice(middle) }, order))];
+  }
+}
+
+function failedAgain({ topic, partition, kafkaOffset }: LetterSummary, error: unknown): LetterRedrive {
+  const position = { topic, partition, kafkaOffset };
+  return { position, kind: 'stillDead', reason: 'PROCESSING_FAILED', detail: failureDetail(error) };
+}
+
+async function attemptChunk(ports: RedrivePorts, chunk: RedriveChunk, order: RedriveOrder): Promise<LetterRedrive[]> {
   const stillDead = new Map<string, LetterRedrive>();
   for (let retries = 0; ;) {
     try {

@@ -15,7 +15,7 @@ import type { Clock } from '../runtime/clock.js';
 import { isTollbookError, TollbookError } from '../runtime/errors.js';
 import { faultPoint } from '../runtime/fault-points.js';
 import type { Logger } from '../runtime/logger.js';
-import type { ChargeProtocol, ChunkOutcome } from './charge-protocol.js';
+import type { ChargeProtocol } from './charge-protocol.js';
 import { ChargedPositions, type CursorsReader } from './charged-positions.js';
 import { chunksOf, type MessageRange } from './chunks.js';
 import { FETCHED_PARTITIONS_MAX, type FetchOptions, fetchSettings } from './fetch-settings.js';
@@ -39,8 +39,6 @@ export interface UsageConsumerOptions extends StopTiming, FetchOptions {
   readonly logger: Logger;
   /** Called before every fetched batch is charged. */
   readonly onFetch?: () => void;
-  /** Called after every chunk. */
-  readonly onChunk?: (outcome: ChunkOutcome) => void;
   /** Called when the consumer has stopped and will not restart by itself. */
   readonly onFatal: (error: TollbookError) => void;
 }
@@ -184,7 +182,6 @@ export class UsageConsumer {
       // While a seek waits, the range was read before it.
       const isReadFrom = (offset: bigint): boolean => this.#stateOf(source).position === offset && !payload.isStale();
       const outcome = await this.#ranges.charge(chunk, isReadFrom);
-      this.#options.onChunk?.(outcome);
       if (outcome.kind === 'charged') this.#charged.note(source, range.nextOffset);
       else if (outcome.kind === 'hole' || outcome.nextOffset !== range.nextOffset) {
         this.#stopped.end(source);

@@ -265,6 +265,13 @@ export const ERROR_CODES = {
     meaning: 'A signal ended a long command before it was done; what it has done so far stands.',
     remedy: 'Run it again; where it can go on from where it stood, the message says how.',
   },
+  PROCESSING_STOPPED: {
+    disposition: 'halt',
+    meaning:
+      'A hundred messages of a partition have failed one after the other, each for itself: a bug of this release, not of theirs.',
+    remedy:
+      'Read the errors logged and the dead letters PROCESSING_FAILED; redrive them once the cause is mended. The partition looks again by itself.',
+  },
   INVARIANT_BROKEN: {
     disposition: 'halt',
     meaning: 'A state that the code rules out was reached: a bug in Tollbook.',

@@ -12,10 +12,12 @@ import { ERROR_CODES, type ErrorCode, TollbookError } from './errors.js';
 
 /** Every fault point, and between which steps it stands: the numbers are those of the header of the module named. */
 export const FAULT_POINTS = {
+  'charge.decoding': 'charge-protocol.ts, in 1: poison by the offset of a message',
   'charge.decoded': 'charge-protocol.ts, 1 to 2',
   'database.begun': 'every database transaction, begun: charge-protocol.ts, in 2',
   'ledger.cursor-locked': 'charge-protocol.ts, 2 to 3; book-command.ts, in 1; expiry.ts, 1 to 2',
   'ledger.accounts-locked': 'charge-protocol.ts, 3 to 4; book-command.ts, 3 to 4; expiry.ts, in 2',
+  'charge.deciding': 'charge-protocol.ts, in 4: poison by the trace of an event',
   'charge.decided': 'charge-protocol.ts, 4 to 5',
   'charge.asked': 'charge-protocol.ts, 5 to 6',
   'ledger.entries-written': 'entries written, accounts, seal and cursor not yet: charge-protocol.ts, in 6',
@@ -45,7 +47,8 @@ type FaultAction =
   | { readonly kind: 'kill' }
   | { readonly kind: 'hang' }
   | { readonly kind: 'throw'; readonly code: ErrorCode }
-  | { readonly kind: 'delay'; readonly ms: number };
+  | { readonly kind: 'delay'; readonly ms: number }
+  | { readonly kind: 'poison'; readonly name: string };
 
 interface ArmedFault {
   readonly point: FaultPoint;
@@ -57,9 +60,9 @@ interface ArmedFault {
 
 const VARIABLE = 'TOLLBOOK_FAULTS';
 const PRODUCTION_FLAG = 'TOLLBOOK_FAULTS_IN_PRODUCTION';
-const FAULT = /^([a-z.-]+)=(kill|hang|throw:([A-Z_]+)|delay:(\d{1,6}))(?:@([1-9]\d{0,8}))?$/;
+const FAULT = /^([a-z.-]+)=(kill|hang|throw:([A-Z_]+)|delay:(\d{1,6})|poison:([\w./:-]+\*?|\*))(?:@([1-9]\d{0,8}))?$/;
 const ALLOWED =
-  'allowed: POINT=kill, POINT=hang, POINT=throw:CODE or POINT=delay:MS, each with @N for the Nth pass alone';
+  'allowed: POINT=kill, POINT=hang, POINT=throw:CODE, POINT=delay:MS or POINT=poison:NAME, each with @N for the Nth pass alone';
 
 let armed: ReadonlyMap<FaultPoint, ArmedFault> | undefined;
 
@@ -69,10 +72,31 @@ export function faultPoint(point: FaultPoint): Promise<void> | undefined {
 }
 
 /**
+ * Stands where something is done with each of several things, named by `names`: throws a TypeError when one of them is the
+ * poison that is armed, as a bug would that only this one meets. Unless armed, nobody is asked for a name.
+ */
+export function poisonPoint(point: FaultPoint, names: () => Iterable<string>): void {
+  const fault = armed?.get(point);
+  if (fault?.action.kind !== 'poison') return;
+  const { name } = fault.action;
+  for (const found of names()) {
+    const isPoison = name.endsWith('*') ? found.startsWith(name.slice(0, -1)) : found === name;
+    if (isPoison) throwTypeError(point, found);
+  }
+}
+
+/** Throws what the engine throws for a bug of ours: no code, no disposition. */
+function throwTypeError(point: FaultPoint, found: string): void {
+  writeSync(process.stderr.fd, `fault point ${point}: poison ${found}\n`);
+  Reflect.get(undefined as unknown as object, found);
+}
+
+/**
  * Arms fault points, such as `charge.asked=kill@3,database.committed=delay:500`; replaces what was armed before.
  *
  * - `kill` ends the process as SIGKILL does; `hang` stops all of it until SIGCONT;
  * - `throw:CODE` fails with that error code; `delay:MS` waits so many milliseconds;
+ * - `poison:NAME` throws a TypeError for what has that name, or begins with it when a `*` follows: at points that name things;
  * - `@N` acts at the Nth pass alone, without it every pass does.
  *
  * Throws CONFIG_INVALID naming every part that is not understood.
@@ -110,9 +134,9 @@ export function armFaultsFrom(environment: Readonly<Record<string, string | unde
 }
 
 function readFault(part: string): ArmedFault | undefined {
-  const [, point = '', word = '', code = '', ms = '', pass] = FAULT.exec(part) ?? [];
+  const [, point = '', word = '', code = '', ms = '', name, pass] = FAULT.exec(part) ?? [];
   if (!isFaultPoint(point)) return undefined;
-  const action = actionOf(word, code, ms);
+  const action = name === undefined ? actionOf(word, code, ms) : ({ kind: 'poison', name } as const);
   return action && { point, action, pass: pass === undefined ? undefined : Number(pass), passes: 0 };
 }
 
@@ -135,6 +159,7 @@ async function act(fault: ArmedFault | undefined): Promise<void> {
   fault.passes += 1;
   if (fault.pass !== undefined && fault.pass !== fault.passes) return;
   const { point, action } = fault;
+  if (action.kind === 'poison') return;
   writeSync(process.stderr.fd, `fault point ${point}: ${action.kind} at pass ${fault.passes}\n`);
   switch (action.kind) {
     case 'kill':

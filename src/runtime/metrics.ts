@@ -61,6 +61,7 @@ export class Metrics {
   readonly #registry = new Registry();
   readonly #messages: Counter;
   readonly #chunkSeconds: Histogram;
+  readonly #processingFailed: Counter;
   readonly #leakedHolds: Counter;
   readonly #auditTenants: Counter;
   readonly #auditDrift: Counter;
@@ -80,6 +81,12 @@ export class Metrics {
       name: 'tollbook_chunk_seconds',
       help: 'How long a chunk took from its first message decoded to its commit.',
       buckets: CHUNK_SECONDS,
+      registers,
+    });
+    this.#processingFailed = new Counter({
+      name: 'tollbook_processing_failed_total',
+      help: 'Messages that could not be charged for an error that no retry mends, and were put aside: an alarm.',
+      labelNames: ['topic'],
       registers,
     });
     this.#leakedHolds = new Counter({
@@ -121,6 +128,11 @@ export class Metrics {
     for (const [field, outcome] of Object.entries(OUTCOMES) as [keyof ChunkCounts, string][]) {
       if (counts[field] > 0) this.#messages.inc({ topic, outcome }, counts[field]);
     }
+  }
+
+  /** Adds a message that was put aside because charging it throws. */
+  addProcessingFailure(topic: string): void {
+    this.#processingFailed.inc({ topic });
   }
 
   /** Adds what a sweep of the in-flight items found leaked. */

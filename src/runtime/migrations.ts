@@ -14,6 +14,7 @@ import { DeadLetterRedrive1767484800000 } from '../../migrations/1767484800000-d
 import { ReadingIndexes1767570000000 } from '../../migrations/1767570000000-reading-indexes.js';
 import { ReconciliationRuns1767657600000 } from '../../migrations/1767657600000-reconciliation-runs.js';
 import { EntryStatistics1767744000000 } from '../../migrations/1767744000000-entry-statistics.js';
+import { ProcessingFailures1767830400000 } from '../../migrations/1767830400000-processing-failures.js';
 import { ProcessReports1768176000000 } from '../../migrations/1768176000000-process-reports.js';
 import { SetAsideHashes1768262400000 } from '../../migrations/1768262400000-set-aside-hashes.js';
 import { ensureApplicationRole } from './application-role.js';
@@ -29,6 +30,7 @@ const MIGRATIONS: readonly (new () => MigrationInterface)[] = [
   ReadingIndexes1767570000000,
   ReconciliationRuns1767657600000,
   EntryStatistics1767744000000,
+  ProcessingFailures1767830400000,
   ProcessReports1768176000000,
   SetAsideHashes1768262400000,
 ];

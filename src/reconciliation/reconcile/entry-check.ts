@@ -35,7 +35,15 @@ export interface FieldDifference {
 
 /** What the ledger does not record, so that its word was taken for it. */
 export type TakenAsRecorded =
-  'refusals' | 'estimateLimits' | 'openingTerms' | 'eventTimes' | 'eventSizes' | 'priceBooks' | 'redrivenOrDiscarded';
+  | 'refusals'
+  | 'estimateLimits'
+  | 'openingTerms'
+  | 'eventTimes'
+  | 'eventSizes'
+  | 'priceBooks'
+  | 'redrivenOrDiscarded'
+  | 'processingFailures'
+  | 'bounds';
 
 /** What an entry is checked against. */
 export interface EntryGrounds {

@@ -83,6 +83,16 @@ function refoundReason(
       const expectation = expectedAt(ports, subject);
       return expectation.kind === 'entry' ? reason : reasonIn(expectation);
     }
+    case 'KEY_NOT_TENANT':
+    case 'PRODUCER_NOT_ALLOWED':
+    case 'UNKNOWN_TENANT':
+    case 'COST_TOO_LARGE':
+      ports.onTaken('bounds');
+      return reason;
+    case 'PROCESSING_FAILED':
+      // What threw then may be mended since: nothing but the record tells.
+      ports.onTaken('processingFailures');
+      return reason;
     case 'EMPTY_MESSAGE':
     case 'INVALID_UTF8':
     case 'INVALID_JSON':

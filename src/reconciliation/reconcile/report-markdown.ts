@@ -103,6 +103,8 @@ const TAKEN_WORDS: Readonly<Record<string, string>> = {
   eventTimes: 'events too old, or in the future, at that time',
   eventSizes: 'messages too large for the limit of that time',
   priceBooks: 'events without pricing, skipped because no price book was set or had no price',
+  bounds: 'dead letters by a bound on forged events, such as the largest cost of one, as it was set then',
+  processingFailures: 'dead letters of messages that could not be charged for an error of that release',
   redrivenOrDiscarded: 'dead letters that were redriven or discarded since, and would be none today',
 };
 

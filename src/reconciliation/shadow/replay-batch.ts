@@ -27,6 +27,7 @@ import { REPAIR_TOPIC } from '../repair/repair-stream.js';
 import type { MessageFeed } from './message-feed.js';
 import { commandOfRecord } from './recorded-command.js';
 import { commandOf, decodedAtMs, defaultsOf, entriesOfBatch, gapsBefore, redrivesOf } from './recorded-ledger.js';
+import { failureOf } from './recorded-failure.js';
 import { RecordedGate } from './recorded-refusals.js';
 import { openHoldsOf } from './replayed-holds.js';
 import { repairedAmong, replayRepair } from './replayed-repairs.js';
@@ -154,7 +155,8 @@ export class BatchReplay {
     const messages = fed.messages.filter(({ kafkaOffset }) => !passedOver.has(kafkaOffset));
     this.#clock.set(await decodedAtMs(live, batch, charging.limits.eventAgeMaxMs), Date.parse(batch.sealedAt));
     await this.#drawAs(batch);
-    const chunk = { source, kind, messages, nextOffset, harmlessHoleFrom: firstOffset };
+    const failed = await failureOf(live, batch);
+    const chunk = { source, kind, messages, nextOffset, harmlessHoleFrom: firstOffset, ...(failed && { failed }) };
     const outcome = await this.#protocol.charge(chunk);
     return outcome.kind === 'charged' ? REPLAYED : { kind: 'notSealed', why: `the chunk came to "${outcome.kind}"` };
   }

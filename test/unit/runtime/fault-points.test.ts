@@ -25,7 +25,7 @@ describe('fault points', () => {
     const files = readdirSync('src', { recursive: true, encoding: 'utf8' }).filter((name) => name.endsWith('.ts'));
     const calls = files.flatMap((name) => {
       const text = readFileSync(path.join('src', name), 'utf8');
-      return [...text.matchAll(/await faultPoint\('([^']+)'\)/g)].map(([, point]) => point);
+      return [...text.matchAll(/(?:await fault|\bpoison)Point\('([^']+)'/g)].map(([, point]) => point);
     });
     expect(calls.sort()).to.deep.equal(Object.keys(FAULT_POINTS).sort());
   });

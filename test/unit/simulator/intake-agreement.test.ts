@@ -9,7 +9,14 @@ import { exampleFiles } from '../../../src/simulator/simulate.js';
 import { END_AT_MS, TRACE, wildOptions } from './simulation-inputs.js';
 
 /** Reasons that only the ledger can find: at first sight these messages are billable. */
-const FOUND_LATER: readonly DeadLetterReason[] = ['CURRENCY_MISMATCH', 'AMOUNT_OUT_OF_RANGE', 'CONFLICTING_DUPLICATE'];
+const FOUND_LATER: readonly DeadLetterReason[] = [
+  'UNKNOWN_TENANT',
+  'CURRENCY_MISMATCH',
+  'COST_TOO_LARGE',
+  'AMOUNT_OUT_OF_RANGE',
+  'CONFLICTING_DUPLICATE',
+  'PROCESSING_FAILED',
+];
 const BOUNDS = { eventBytesMax: 256 * 1024, eventAgeMaxMs: 45 * 24 * 3_600_000, nowMs: END_AT_MS };
 
 function lookAt({ role, key, value }: PlannedMessage): IntakeItem {

@@ -6,7 +6,7 @@
  *     after the other, each in a database transaction of its own and each by these rules.
  *  3. A message that fails alone becomes a dead letter PROCESSING_FAILED, with the error and its stack, an ERROR and a metric.
  *     A redrive charges it when the cause is mended. Should even the letter fail, it is written without headers and names.
- *  4. The brake: when ROW_MAX messages of a partition have failed one after the other, with nothing charged in between, it is
+ *  4. The brake: when ROW_MAX (20) messages of a partition have failed one after the other, with nothing charged in between, it is
  *     our own bug rather than theirs. The partition then stops after every further letter (PROCESSING_STOPPED), and goes
  *     on with the next message when it is looked at again: an alarm, and a few letters a minute in place of the whole topic.
  *
@@ -30,7 +30,7 @@ export interface PoisonHuntOptions {
 }
 
 /** So many messages may fail one after the other before the partition stops after each. */
-export const ROW_MAX = 100;
+export const ROW_MAX = 20;
 
 /** Charges chunks; what fails in one of them is found and put aside. */
 export class PoisonHunt implements Charging {

@@ -268,7 +268,7 @@ export const ERROR_CODES = {
   PROCESSING_STOPPED: {
     disposition: 'halt',
     meaning:
-      'A hundred messages of a partition have failed one after the other, each for itself: a bug of this release, not of theirs.',
+      'Twenty messages of a partition have failed one after the other, each for itself: a bug of this release, not of theirs.',
     remedy:
       'Read the errors logged and the dead letters PROCESSING_FAILED; redrive them once the cause is mended. The partition looks again by itself.',
   },

@@ -15,6 +15,7 @@ import { ReadingIndexes1767570000000 } from '../../migrations/1767570000000-read
 import { ReconciliationRuns1767657600000 } from '../../migrations/1767657600000-reconciliation-runs.js';
 import { EntryStatistics1767744000000 } from '../../migrations/1767744000000-entry-statistics.js';
 import { ProcessingFailures1767830400000 } from '../../migrations/1767830400000-processing-failures.js';
+import { GuardedSession1767916800000 } from '../../migrations/1767916800000-guarded-session.js';
 import { ProcessReports1768176000000 } from '../../migrations/1768176000000-process-reports.js';
 import { SetAsideHashes1768262400000 } from '../../migrations/1768262400000-set-aside-hashes.js';
 import { ensureApplicationRole } from './application-role.js';
@@ -31,6 +32,7 @@ const MIGRATIONS: readonly (new () => MigrationInterface)[] = [
   ReconciliationRuns1767657600000,
   EntryStatistics1767744000000,
   ProcessingFailures1767830400000,
+  GuardedSession1767916800000,
   ProcessReports1768176000000,
   SetAsideHashes1768262400000,
 ];

@@ -1,11 +1,13 @@
 /**
- * Owns: connections to PostgreSQL for the hot path, and the one translation of its errors into ours.
- * Does not own: any statement.
- * Invariants: runtime connections act as the application role, never as the owner of the tables; a stuck peer cannot
- * hold locks for ever (idle, lock and statement time-outs); every error that leaves is a TollbookError.
+ * Owns: connections to PostgreSQL as a process uses them, and the one translation of its errors into ours.
+ * Does not own: any statement, nor what a role and its settings are checked with at first (postgres-session.ts).
+ * Invariants: nothing is set for longer than one database transaction, so that a pooler which shares sessions may stand in
+ * between (docs/decisions/0024); every statement acts as the application role, never as the owner of the tables; a stuck
+ * peer cannot hold locks for ever (idle, lock and statement time-outs); every error that leaves is a TollbookError.
  */
 import pg from 'pg';
-import { TollbookError } from './errors.js';
+import { invariant, isTollbookError, TollbookError } from './errors.js';
+import { type AskedSession, checkSession } from './postgres-session.js';
 import { codeOfSqlState, keepsConnection } from './sqlstates.js';
 
 /** How the connections of a pool behave. */
@@ -30,47 +32,87 @@ const STATEMENT_TIMEOUT_MS = 60_000;
  * Plans are forced onto indexes: every hot statement looks up keys in tables that grow without bound, and a plan made
  * while a table was small (a hash join over a sequential scan) would be kept and get slower with every entry.
  */
-const SESSION = [
-  `idle_in_transaction_session_timeout=${IDLE_IN_TRANSACTION_TIMEOUT_MS}`,
-  `lock_timeout=${LOCK_TIMEOUT_MS}`,
-  `statement_timeout=${STATEMENT_TIMEOUT_MS}`,
-  'enable_seqscan=off',
-  'enable_hashjoin=off',
-  'enable_mergejoin=off',
+const SETTINGS = [
+  `idle_in_transaction_session_timeout = ${IDLE_IN_TRANSACTION_TIMEOUT_MS}`,
+  `lock_timeout = ${LOCK_TIMEOUT_MS}`,
+  `statement_timeout = ${STATEMENT_TIMEOUT_MS}`,
+  'enable_seqscan = off',
+  'enable_hashjoin = off',
+  'enable_mergejoin = off',
   // Pages by (tenant, seq) would else come from another index and be sorted, all entries of a tenant for every page.
-  'enable_incremental_sort=off',
-  'jit=off',
-  'timezone=UTC',
+  'enable_incremental_sort = off',
+  'jit = off',
+  `timezone = 'UTC'`,
 ];
+
+/** A pool whose every statement runs in a database transaction that begins with the settings. */
+class SettledPool extends pg.Pool {
+  /** Begins a database transaction: one round trip, since these are statements without parameters. */
+  readonly begin: string;
+
+  constructor(options: PostgresOptions) {
+    const settings = options.role === '' ? SETTINGS : [`role = ${pg.escapeIdentifier(options.role)}`, ...SETTINGS];
+    const begin = ['BEGIN', ...settings.map((setting) => `SET LOCAL ${setting}`)].join('; ');
+    super({
+      connectionString: options.url,
+      application_name: options.applicationName,
+      max: options.connectionsMax,
+      connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
+      keepAlive: true,
+      keepAliveInitialDelayMillis: KEEP_ALIVE_AFTER_MS,
+      Client: TranslatingClient,
+      onConnect: ((client: TranslatingClient) =>
+        learnSession(client, { begin, role: options.role })) as unknown as pg.PoolConfig['onConnect'],
+    });
+    this.begin = begin;
+    const query = (...statement: unknown[]): Promise<unknown> =>
+      withTransaction(this, (client) => (client.query as Statement)(...statement) as Promise<unknown>);
+    this.query = query as pg.Pool['query'];
+  }
+}
+
+type Statement = (...statement: unknown[]) => unknown;
 
 /** Makes a pool of connections. Nothing is connected before the first use. */
 export function createPostgresPool(options: PostgresOptions): pg.Pool {
-  const session = options.role === '' ? SESSION : [...SESSION, `role=${options.role}`];
-  const pool = new pg.Pool({
-    connectionString: options.url,
-    application_name: options.applicationName,
-    max: options.connectionsMax,
-    connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
-    keepAlive: true,
-    keepAliveInitialDelayMillis: KEEP_ALIVE_AFTER_MS,
-    options: session.map((setting) => `-c ${setting}`).join(' '),
-    Client: TranslatingClient,
-  });
+  const pool = new SettledPool(options);
   pool.on('error', (error) => options.onIdleError?.(translatePostgresError(error)));
   return pool;
 }
 
-/** A connection whose statements fail with ours: whatever else is thrown by work on it is a mistake of the work. */
+/** The statements that begin a database transaction on a connection of a pool, with its settings. */
+export function beginOf(pool: pg.Pool): string {
+  invariant(pool instanceof SettledPool, 'every pool is made by createPostgresPool');
+  return pool.begin;
+}
+
+/** Learns what a new connection is, once; it is not used when it is not what was asked for. */
+async function learnSession(client: TranslatingClient, asked: AskedSession): Promise<void> {
+  client.losesStatements = (await checkSession(client, asked)).losesStatements;
+}
+
+/**
+ * A connection whose statements fail with ours: whatever else is thrown by work on it is a mistake of the work. Where a
+ * pooler would send a named statement to a session that does not know it, names are left out.
+ */
 class TranslatingClient extends pg.Client {
+  losesStatements = false;
+
   constructor(config?: string | pg.ClientConfig) {
     super(config);
-    const query = this.query.bind(this) as (...statement: unknown[]) => unknown;
-    const translated = (...statement: unknown[]): unknown => {
-      const result = query(...statement);
+    const query = this.query.bind(this) as Statement;
+    const translated = (first: unknown, ...rest: unknown[]): unknown => {
+      const result = query(this.losesStatements ? unnamed(first) : first, ...rest);
       return result instanceof Promise ? result.catch(rethrowTranslated) : result;
     };
     this.query = translated as pg.Client['query'];
   }
+}
+
+function unnamed(statement: unknown): unknown {
+  if (typeof statement !== 'object' || statement === null || !('name' in statement)) return statement;
+  const { name: _name, ...rest } = statement;
+  return rest;
 }
 
 /** Takes a connection out of a pool; who takes it gives it back. Throws POSTGRES_UNAVAILABLE, POSTGRES_FAILED. */
@@ -96,6 +138,35 @@ export async function withConnection<T>(pool: pg.Pool, work: (client: pg.PoolCli
     client.off('error', onError);
     client.release(!isSound);
   }
+}
+
+/**
+ * Runs work in one database transaction with the settings of the pool; rolled back when it throws, or when `keeps` turns its
+ * result down. `settings` are further statements to begin with. Throws POSTGRES_*, and what the work throws.
+ */
+export function withTransaction<T>(
+  pool: pg.Pool,
+  work: (client: pg.PoolClient) => Promise<T>,
+  { settings = '', keeps = (): boolean => true }: { settings?: string; keeps?: (result: T) => boolean } = {},
+): Promise<T> {
+  return withConnection(pool, async (client) => {
+    try {
+      await client.query(`${beginOf(pool)}${settings}`).catch(notOfTheWork);
+      const result = await work(client);
+      await client.query(keeps(result) ? 'COMMIT' : 'ROLLBACK');
+      return result;
+    } catch (error) {
+      // A connection on which even this fails is broken, and known to be: it is not used again.
+      await client.query('ROLLBACK').catch(() => undefined);
+      throw error;
+    }
+  });
+}
+
+/** No message is to blame for a database transaction that does not even begin. */
+function notOfTheWork(error: unknown): never {
+  if (!isTollbookError(error, 'POSTGRES_REJECTED')) throw error;
+  throw new TollbookError('POSTGRES_FAILED', error.message, { cause: error.cause, context: error.context });
 }
 
 /** How SQLSTATEs begin: the codes of the operating system begin with E. */

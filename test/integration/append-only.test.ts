@@ -101,6 +101,46 @@ describe('the append-only tables', () => {
   });
 });
 
+describe('the guards of the append-only tables', () => {
+  let database: TestDatabase;
+  let application: pg.Pool;
+  let owner: pg.Pool;
+
+  before(async () => {
+    database = await createTestDatabase();
+    application = openApplicationPool(database);
+    owner = openOwnerPool(database);
+  });
+
+  after(async () => {
+    await application.end();
+    await owner.end();
+    await database.drop();
+  });
+
+  const ACTION = `INSERT INTO public.dead_letter_actions (topic, partition, kafka_offset, action, actor, reason, acted_at)
+    VALUES ('usage.completed', 0, 77, 'discarded', 'ops', 'none', now())`;
+  const OPEN_LETTER = `AS SELECT 'usage.completed' AS topic, 0 AS partition, 77::bigint AS kafka_offset, 'open' AS redrive_state`;
+
+  it('ask the real table, whatever table of its name a schema has that comes first in the search path', async () => {
+    await owner.query('CREATE SCHEMA astray; GRANT USAGE ON SCHEMA astray TO PUBLIC');
+    await owner.query(`CREATE TABLE astray.dead_letters ${OPEN_LETTER}; GRANT SELECT ON astray.dead_letters TO PUBLIC`);
+    const astray = `SET LOCAL search_path = astray, public; ${ACTION}`;
+    expect(await refusalOf(application.query(astray))).to.equal(TRIGGER_REFUSED);
+  });
+
+  it('ask the real table when the owner has a temporary one of its name', async () => {
+    const shadowed = `CREATE TEMPORARY TABLE dead_letters ON COMMIT DROP ${OPEN_LETTER}; ${ACTION}`;
+    expect(await refusalOf(owner.query(shadowed))).to.equal(TRIGGER_REFUSED);
+  });
+
+  it('temporary tables are refused to the application', async () => {
+    expect(await refusalOf(application.query('CREATE TEMPORARY TABLE dead_letters (topic text)'))).to.equal(
+      PERMISSION_DENIED,
+    );
+  });
+});
+
 describe('the application role', () => {
   let database: TestDatabase;
   let application: pg.Pool;

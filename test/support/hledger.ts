@@ -1,17 +1,15 @@
 /**
  * Owns: running hledger, a double-entry accounting program of somebody else, over an exported journal.
- * Invariants: it is installed where it is missing, as root on a Debian-like system; else the test fails and says how.
  */
 import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';
 import { TollbookError } from '../../src/runtime/errors.js';
+import { ensureInstalled } from './debian-package.js';
 
 const run = promisify(execFile);
 const OUTPUT_BYTES_MAX = 64 * 1024 * 1024;
 /** As on a machine without any setting of language: hledger then refuses what is not ASCII. */
 const LOCALE = { LC_ALL: 'C.UTF-8' };
-
-let installed: Promise<void> | undefined;
 
 /** How hledger ended. */
 export interface HledgerResult {
@@ -22,8 +20,7 @@ export interface HledgerResult {
 
 /** Runs `hledger -f JOURNAL …args`. Throws STACK_TOOL_MISSING when it is neither installed nor can be. */
 export async function hledger(journal: string, ...args: readonly string[]): Promise<HledgerResult> {
-  installed ??= install();
-  await installed;
+  await ensureInstalled('hledger');
   try {
     const { stdout, stderr } = await run('hledger', ['-f', journal, ...args], {
       maxBuffer: OUTPUT_BYTES_MAX,
@@ -44,35 +41,4 @@ export async function hledgerBalances(journal: string, ...query: readonly string
   if (exitCode !== 0) throw new TollbookError('LEDGER_CORRUPT', `hledger balance failed: ${stderr}`);
   const lines = stdout.trim().split('\n').slice(1);
   return Object.fromEntries(lines.map((line) => JSON.parse(`[${line}]`) as [string, string]));
-}
-
-async function install(): Promise<void> {
-  if (await answers()) return;
-  const isRoot = process.getuid?.() === 0;
-  if (isRoot) await aptGet().catch((error: unknown) => missing(error));
-  if (!(await answers())) missing(undefined);
-}
-
-async function answers(): Promise<boolean> {
-  return run('hledger', ['--version']).then(
-    () => true,
-    () => false,
-  );
-}
-
-async function aptGet(): Promise<void> {
-  const env = { ...process.env, DEBIAN_FRONTEND: 'noninteractive' };
-  const arrange = ['install', '-y', '-qq', '--no-install-recommends', 'hledger'];
-  await run('apt-get', arrange, { env }).catch(async () => {
-    await run('apt-get', ['update', '-qq'], { env });
-    await run('apt-get', arrange, { env });
-  });
-}
-
-function missing(cause: unknown): never {
-  throw new TollbookError(
-    'STACK_TOOL_MISSING',
-    'hledger is not installed; as root on a Debian-like system run: apt-get install -y hledger',
-    { cause },
-  );
 }

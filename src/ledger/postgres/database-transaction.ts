@@ -1,21 +1,27 @@
 /**
- * Owns: running work in one database transaction: its beginning, and its end in every case.
+ * Owns: running work of the ledger in one database transaction.
  * Does not own: any statement of the work, but how it is planned; which connection may be used again (runtime/postgres.ts).
  * Invariants: committed or rolled back, never left open.
  */
 import type pg from 'pg';
 import { faultPoint } from '../../runtime/fault-points.js';
-import { withConnection } from '../../runtime/postgres.js';
+import { withTransaction } from '../../runtime/postgres.js';
+
+/**
+ * How long a chunk waits for a cursor or an account, in milliseconds. Short: others that were fetched with it wait as long, so
+ * that a row which somebody keeps locked soon delays only whom it concerns.
+ */
+export const LOCK_WAIT_MAX_MS = 2_000;
 
 /** Named statements are planned once; the plan is the one by the index, whatever the values (docs/decisions, 8 and 16). */
-const BEGIN_WITH_KEPT_PLANS = 'BEGIN; SET LOCAL plan_cache_mode = force_generic_plan';
+const LEDGER_SETTINGS = `; SET LOCAL plan_cache_mode = force_generic_plan; SET LOCAL lock_timeout = ${LOCK_WAIT_MAX_MS}`;
 
 /**
  * Runs the work in one database transaction: rolled back when it throws.
  * Throws POSTGRES_*, and what the work throws.
  */
 export function inDatabaseTransaction<T>(pool: pg.Pool, work: (client: pg.PoolClient) => Promise<T>): Promise<T> {
-  return runTransaction(pool, work, { begin: 'BEGIN', keeps: () => true });
+  return betweenFaultPoints(pool, work, {});
 }
 
 /**
@@ -28,7 +34,7 @@ export function inLedgerTransaction<T>(
   work: (client: pg.PoolClient) => Promise<T>,
   keeps: (result: T) => boolean = () => true,
 ): Promise<T> {
-  return runTransaction(pool, work, { begin: BEGIN_WITH_KEPT_PLANS, keeps });
+  return betweenFaultPoints(pool, work, { settings: LEDGER_SETTINGS, keeps });
 }
 
 /**
@@ -46,24 +52,19 @@ export async function queryInIndexOrder<R extends pg.QueryResultRow>(
   return result;
 }
 
-function runTransaction<T>(
+/** Runs the work between the fault points of a database transaction. */
+async function betweenFaultPoints<T>(
   pool: pg.Pool,
   work: (client: pg.PoolClient) => Promise<T>,
-  { begin, keeps }: { readonly begin: string; readonly keeps: (result: T) => boolean },
+  options: Parameters<typeof withTransaction<T>>[2],
 ): Promise<T> {
-  return withConnection(pool, async (client) => {
-    try {
-      await client.query(begin);
-      await faultPoint('database.begun');
-      const result = await work(client);
-      await faultPoint('database.before-commit');
-      await client.query(keeps(result) ? 'COMMIT' : 'ROLLBACK');
-      await faultPoint('database.committed');
-      return result;
-    } catch (error) {
-      // A connection on which even this fails is broken, and known to be: it is not used again.
-      await client.query('ROLLBACK').catch(() => undefined);
-      throw error;
-    }
-  });
+  const pointed = async (client: pg.PoolClient): Promise<T> => {
+    await faultPoint('database.begun');
+    const result = await work(client);
+    await faultPoint('database.before-commit');
+    return result;
+  };
+  const result = await withTransaction(pool, pointed, options);
+  await faultPoint('database.committed');
+  return result;
 }

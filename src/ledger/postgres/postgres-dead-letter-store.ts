@@ -31,13 +31,13 @@ export class PostgresDeadLetterStore implements DeadLetterStore {
 
   /** {@inheritDoc DeadLetterStore.transact} */
   transact<T>(work: (transaction: DeadLetterTransaction) => Promise<T>, keeps?: (result: T) => boolean): Promise<T> {
-    return inLedgerTransaction(this.#pool, (client) => work(transactionOn(client)), keeps);
+    return inLedgerTransaction(this.#pool, (client) => work(transactionOn(client, this.#pool)), keeps);
   }
 }
 
-function transactionOn(client: pg.PoolClient): DeadLetterTransaction {
+function transactionOn(client: pg.PoolClient, pool: pg.Pool): DeadLetterTransaction {
   return {
-    ledger: new PostgresLedgerTransaction(client),
+    ledger: new PostgresLedgerTransaction(client, pool),
     lockLetters: async (positions): Promise<StoredLetter[]> => {
       const { rows } = await client.query<LetterRow>(lockStatement('d.*'), positionArrays(positions));
       return rows.map(letterOf);

@@ -38,6 +38,7 @@ import {
 import { copyEntries, writeAppend } from './append-writes.js';
 import { inLedgerTransaction, queryInIndexOrder } from './database-transaction.js';
 import { selectCommand, selectEntry, selectRefunded, selectTraceEntries } from './command-rows.js';
+import { namingBlockers } from './lock-watch.js';
 import { selectParked } from './parked-usage.js';
 import { readPricedVersions } from './price-books.js';
 import {
@@ -93,26 +94,30 @@ export class PostgresLedgerStore implements LedgerStore {
 
   /** {@inheritDoc LedgerStore.transact} Throws POSTGRES_UNAVAILABLE, POSTGRES_CONFLICT, POSTGRES_FAILED, FENCED. */
   transact<T>(work: (transaction: LedgerTransaction) => Promise<T>): Promise<T> {
-    return inLedgerTransaction(this.#pool, (client) => work(new PostgresLedgerTransaction(client)));
+    return inLedgerTransaction(this.#pool, (client) => work(new PostgresLedgerTransaction(client, this.#pool)));
   }
 }
 
 /** The ledger inside the database transaction that is open on a client. */
 export class PostgresLedgerTransaction implements LedgerTransaction {
   readonly #client: pg.PoolClient;
+  readonly #pool: pg.Pool;
 
-  constructor(client: pg.PoolClient) {
+  /** The pool is that of the client: it has a connection to ask who is in the way. */
+  constructor(client: pg.PoolClient, pool: pg.Pool) {
     this.#client = client;
+    this.#pool = pool;
   }
 
   async lockCursors(sources: readonly StreamSource[]): Promise<Cursor[]> {
-    const { rows } = await this.#client.query<CursorRow>({
+    const statement = {
       name: 'lock-cursors',
       text: `SELECT ${CURSOR_SELECT} FROM stream_cursors
        WHERE (topic, partition) IN (SELECT * FROM unnest($1::text[] COLLATE "C", $2::int[]))
        ORDER BY topic, partition FOR UPDATE OF stream_cursors`,
       values: columnArrays(sources, SOURCE_COLUMNS),
-    });
+    };
+    const { rows } = await namingBlockers(this.#pool, () => this.#client.query<CursorRow>(statement));
     await faultPoint('ledger.cursor-locked');
     return rows.map(cursorOf);
   }
@@ -156,7 +161,7 @@ export class PostgresLedgerTransaction implements LedgerTransaction {
   }
 
   async #lockAccounts(statement: pg.QueryConfig): Promise<Map<string, Account>> {
-    const { rows } = await this.#client.query<AccountRow>(statement);
+    const { rows } = await namingBlockers(this.#pool, () => this.#client.query<AccountRow>(statement));
     await faultPoint('ledger.accounts-locked');
     const accounts = new Map<string, Account>();
     for (const row of rows) accounts.set(row.tenant_id, accountOf(row));

@@ -6,7 +6,7 @@
  * nothing can be written. What a dump costs the server, this costs too: it keeps old row versions while it lasts.
  */
 import pg from 'pg';
-import { connectTo } from '../../runtime/postgres.js';
+import { beginOf, connectTo } from '../../runtime/postgres.js';
 import { copyOut } from '../../runtime/postgres-copy.js';
 
 /** Streams and rows of one snapshot. */
@@ -104,7 +104,7 @@ class SnapshotConnections {
     client.on('error', ignoreBroken);
     this.#clients.add(client);
     if (this.#isOver) this.abandon();
-    await client.query('BEGIN TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY');
+    await client.query(`${beginOf(this.#pool)}; SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY`);
     if (snapshotId !== undefined) await client.query(`SET TRANSACTION SNAPSHOT ${literal(snapshotId)}`);
     for (const setting of SETTINGS) await client.query(setting);
     return client;

@@ -14,7 +14,7 @@ import type { StoredEntry } from '../../ledger/postgres/proof-rows.js';
 import type { StreamSource } from '../../ledger/batch.js';
 import { safeInteger } from '../../ledger/postgres/rows.js';
 import { ownValue } from '../../runtime/name-map.js';
-import { withConnection } from '../../runtime/postgres.js';
+import { withTransaction } from '../../runtime/postgres.js';
 import { copyOut } from '../../runtime/postgres-copy.js';
 
 /** The columns of the canonical form, in its order. */
@@ -101,7 +101,7 @@ export async function readEntryLines(
 
 /** The lines that a COPY … TO STDOUT writes, without their ends. Throws POSTGRES_*. */
 export async function copyLines(pool: pg.Pool, sql: string): Promise<string[]> {
-  return withConnection(pool, async (client) => {
+  return withTransaction(pool, async (client) => {
     const parts: Buffer[] = [];
     for await (const part of copyOut(client, sql)) parts.push(part);
     const lines = Buffer.concat(parts).toString('utf8').split('\n');

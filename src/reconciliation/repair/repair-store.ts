@@ -69,13 +69,13 @@ export class PostgresRepairStore {
 
   /** Runs the work in one database transaction, kept unless it throws or `keeps` turns its result down. Throws POSTGRES_*. */
   transact<T>(work: (transaction: RepairTransaction) => Promise<T>, keeps: (result: T) => boolean): Promise<T> {
-    return inLedgerTransaction(this.#pool, (client) => work(transactionOn(client)), keeps);
+    return inLedgerTransaction(this.#pool, (client) => work(transactionOn(client, this.#pool)), keeps);
   }
 }
 
-function transactionOn(client: pg.PoolClient): RepairTransaction {
+function transactionOn(client: pg.PoolClient, pool: pg.Pool): RepairTransaction {
   return {
-    ledger: new PostgresLedgerTransaction(client),
+    ledger: new PostgresLedgerTransaction(client, pool),
     repairedAmong: async (positions): Promise<Set<string>> => {
       const { rows } = await client.query<{ topic: string; partition: number; kafka_offset: string }>(
         `SELECT r.topic, r.partition, r.kafka_offset FROM unnest($1::text[], $2::integer[], $3::bigint[])

@@ -8,7 +8,7 @@ import type pg from 'pg';
 import type { Account } from '../../ledger/account.js';
 import { pageFoldRows, putAccount } from '../../ledger/postgres/fold-rows.js';
 import { readSnapshot } from '../../ledger/postgres/read-snapshot.js';
-import { withConnection } from '../../runtime/postgres.js';
+import { withTransaction } from '../../runtime/postgres.js';
 import { copyIn, copyOut } from '../../runtime/postgres-copy.js';
 import { TollbookError } from '../../runtime/errors.js';
 import { type Fold, foldNext } from '../rebuild-accounts-fold.js';
@@ -76,7 +76,7 @@ async function copyRows(
   { source, shadow }: CopyEnds,
   { table, select, first }: { readonly table: string; readonly select: Selection; readonly first: number },
 ): Promise<void> {
-  await withConnection(shadow, async (target) => {
+  await withTransaction(shadow, async (target) => {
     await target.query(`ALTER TABLE ${table} DISABLE TRIGGER USER`);
     // COPY takes no parameters; a batch id is a whole number.
     const reading = copyOut(source, `COPY (${select.sql.replaceAll('$first', String(first))}) TO STDOUT`);

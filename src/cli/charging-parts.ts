@@ -8,18 +8,22 @@ import { RedisQuotaGate } from '../consumers/quota-gate.js';
 import type { AccountTerms } from '../ledger/account.js';
 import { parseAmount } from '../ledger/money.js';
 import type { QuotaScripts } from '../lua/quota-scripts.js';
-import { systemClock } from '../runtime/clock.js';
+import { type Clock, systemClock } from '../runtime/clock.js';
 import type { Config } from '../runtime/config.js';
 import type { Logger } from '../runtime/logger.js';
 
 /** The ports of charging, and the bounds on what is accepted. Throws MONEY_MALFORMED, MONEY_OUT_OF_RANGE. */
 export function chargingParts(
   config: Readonly<Config>,
-  { scripts, logger }: { readonly scripts: QuotaScripts; readonly logger: Logger },
+  {
+    scripts,
+    logger,
+    clock = systemClock,
+  }: { readonly scripts: QuotaScripts; readonly logger: Logger; readonly clock?: Clock },
 ): ChargePorts & { readonly limits: IntakeLimits } {
   return {
     gate: new RedisQuotaGate({ scripts, deadlineMs: config.redisDeadlineMs, clock: systemClock, logger }),
-    clock: systemClock,
+    clock,
     ...chargingSettings(config),
   };
 }

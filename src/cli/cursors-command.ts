@@ -1,7 +1,9 @@
 /**
- * Owns: `tollbook cursors list | accept-gap`: showing how far each source is charged, and accepting a loss.
+ * Owns: `tollbook cursors list | accept-gap`: showing how far each source is charged and from which log, and accepting a
+ * loss. `accept-log` is accept-log-command.ts.
  * Does not own: finding the loss (consumers/stream-positions.ts).
  */
+import { registerAcceptLogCommand } from './accept-log-command.js';
 import { plainTable } from './plain-table.js';
 import type { Command } from 'commander';
 import { PostgresLedgerReader } from '../ledger/postgres/postgres-ledger-reader.js';
@@ -9,7 +11,12 @@ import { acceptGap } from '../ledger/postgres/stream-gaps.js';
 import { loadConfig } from '../runtime/config.js';
 import { createPostgresPool } from '../runtime/postgres.js';
 import type pg from 'pg';
+import type { StreamSource } from '../ledger/batch.js';
+import { UNKNOWN_LOG } from '../ledger/charged-log.js';
+import type { Cursor } from '../ledger/ledger-store.js';
 import { offsetValue, plainText, wholeNumber } from './option-values.js';
+
+const SHOWN_DIGITS = 16;
 
 interface AcceptGapFlags {
   readonly topic: string;
@@ -25,7 +32,7 @@ export function registerCursorsCommand(program: Command): void {
   const cursors = program.command('cursors').description('how far each stream is charged');
   cursors
     .command('list')
-    .description('show the position, the number of sealed batches and the chain head of every source')
+    .description('show position, sealed batches, chain head and charged log of every source')
     .option('--json', 'print the result as one JSON array')
     .action((flags: { json?: boolean }) => withPool((pool) => list(pool, flags.json === true)));
   cursors
@@ -38,6 +45,7 @@ export function registerCursorsCommand(program: Command): void {
     .requiredOption('--reason <text>', 'why', plainText)
     .option('--json', 'print the result as one JSON object')
     .action((flags: AcceptGapFlags) => withPool((pool) => accept(pool, flags)));
+  registerAcceptLogCommand(cursors, withPool);
 }
 
 async function withPool(work: (pool: pg.Pool) => Promise<void>): Promise<void> {
@@ -56,21 +64,45 @@ async function withPool(work: (pool: pg.Pool) => Promise<void>): Promise<void> {
 }
 
 async function list(pool: pg.Pool, json: boolean): Promise<void> {
-  const cursors = (await new PostgresLedgerReader(pool).readCursors()).map(({ source, nextOffset, batchNo, head }) => ({
-    ...source,
-    nextOffset: nextOffset.toString(),
-    batches: batchNo,
-    head: head.toString('hex'),
-  }));
+  const cursors = (await new PostgresLedgerReader(pool).readCursors()).map(documentOf);
   if (json) {
     process.stdout.write(`${JSON.stringify(cursors)}\n`);
     return;
   }
-  const table = plainTable(['topic', 'partition', 'next offset', 'batches', 'chain head']);
-  for (const cursor of cursors) {
-    table.push([cursor.topic, cursor.partition, cursor.nextOffset, cursor.batches, `${cursor.head.slice(0, 16)}…`]);
+  const table = plainTable(['topic', 'partition', 'next offset', 'batches', 'chain head', 'topic id', 'last message']);
+  for (const { topic, partition, nextOffset, batches, head, topicId, lastMessage } of cursors) {
+    const last = lastMessage === null ? '-' : `${lastMessage.offset} ${shortened(lastMessage.digest)}`;
+    table.push([topic, partition, nextOffset, batches, shortened(head), shortened(topicId ?? '-'), last]);
   }
   process.stdout.write(`${table.toString()}\n`);
+}
+
+/** Enough of a hash for people to compare. */
+function shortened(hex: string): string {
+  return hex.length <= SHOWN_DIGITS ? hex : `${hex.slice(0, SHOWN_DIGITS)}…`;
+}
+
+interface CursorDocument extends StreamSource {
+  readonly nextOffset: string;
+  readonly batches: number;
+  readonly head: string;
+  /** Position less Kafka's offset: other than 0 once another log was accepted. */
+  readonly base: string;
+  readonly topicId: string | null;
+  readonly lastMessage: { readonly offset: string; readonly digest: string } | null;
+}
+
+function documentOf({ source, nextOffset, batchNo, head, log = UNKNOWN_LOG }: Cursor): CursorDocument {
+  const { base, topicId, lastRecord } = log;
+  return {
+    ...source,
+    ...{ nextOffset: nextOffset.toString(), batches: batchNo, head: head.toString('hex') },
+    ...{ base: base.toString(), topicId },
+    lastMessage: lastRecord && {
+      offset: lastRecord.position.toString(),
+      digest: lastRecord.digest.toString('hex'),
+    },
+  };
 }
 
 async function accept(pool: pg.Pool, flags: AcceptGapFlags): Promise<void> {

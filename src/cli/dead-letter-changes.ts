@@ -18,6 +18,7 @@ import type { Config } from '../runtime/config.js';
 import { isTollbookError } from '../runtime/errors.js';
 import { createLogger } from '../runtime/logger.js';
 import { waitForRedis } from '../runtime/redis.js';
+import { clockBeside } from '../runtime/postgres-time.js';
 import { chargingParts } from './charging-parts.js';
 import { assertNone, type LetterSelection, selectLetters, type SelectionFlags } from './dead-letter-selection.js';
 import { visibleLine } from './dead-letter-text.js';
@@ -68,9 +69,15 @@ export async function redrive(
   const logger = createLogger({ level: 'warn', name: 'tollbook', pretty: true });
   const redis = openRedis(config, logger);
   const scripts = new QuotaScripts(redis, { prefix: config.redisPrefix, callSpan: config.redisCallSpan });
-  const ports = { ...chargingParts(config, { scripts, logger }), letters: new PostgresDeadLetterStore(pool), topics };
+  const clock = clockBeside(pool, config.clockSkewMaxMs);
+  const ports = {
+    ...chargingParts(config, { scripts, logger, clock }),
+    letters: new PostgresDeadLetterStore(pool),
+    topics,
+  };
   const { actor, reason = null, dryRun: isDryRun = false } = flags;
   try {
+    await clock.check();
     if (selection.total > 0 && !isDryRun) await giveRedisTime(redis);
     const told = await walk(selection, { label: 'redriving', silent: flags.json === true }, async (letters) =>
       (await redriveLetters(ports, { letters, actor, reason, isDryRun })).map(toldRedrive),

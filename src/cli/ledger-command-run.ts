@@ -15,12 +15,12 @@ import { PostgresLedgerReader } from '../ledger/postgres/postgres-ledger-reader.
 import { PostgresLedgerStore } from '../ledger/postgres/postgres-ledger-store.js';
 import { QuotaScripts } from '../lua/quota-scripts.js';
 import { projectTenants } from '../projections/projection.js';
-import { systemClock } from '../runtime/clock.js';
 import { type Config, loadConfig } from '../runtime/config.js';
 import { isTollbookError } from '../runtime/errors.js';
 import { faultPoint } from '../runtime/fault-points.js';
 import { createLogger } from '../runtime/logger.js';
 import { createPostgresPool } from '../runtime/postgres.js';
+import { clockBeside } from '../runtime/postgres-time.js';
 import { waitForRedis } from '../runtime/redis.js';
 import { defaultTerms } from './charging-parts.js';
 import { openRedis } from './ledger-process.js';
@@ -72,8 +72,10 @@ async function book(command: LedgerCommand): Promise<CommandResult> {
     connectionsMax: 1,
   });
   try {
+    const clock = clockBeside(pool, config.clockSkewMaxMs);
+    await clock.check();
     const defaults = { currency: config.defaultCurrency, terms: defaultTerms(config) };
-    const result = await bookCommand({ store: new PostgresLedgerStore(pool), clock: systemClock, defaults }, command);
+    const result = await bookCommand({ store: new PostgresLedgerStore(pool), clock, defaults }, command);
     await faultPoint('command.booked');
     await projectNow(config, pool, command.tenantId);
     return result;

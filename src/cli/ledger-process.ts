@@ -28,7 +28,7 @@ import { ProjectionWorker } from '../projections/projection-worker.js';
 import { type ProjectedVersion, Projector } from '../projections/projector.js';
 import { REPAIR_TOPIC } from '../reconciliation/repair/repair-stream.js';
 import { ProcessWatch } from '../process/process-watch.js';
-import { systemClock } from '../runtime/clock.js';
+import { type Clock, systemClock } from '../runtime/clock.js';
 import type { Config } from '../runtime/config.js';
 import { TollbookError } from '../runtime/errors.js';
 import { createKafka } from '../runtime/kafka.js';
@@ -36,12 +36,15 @@ import type { Logger } from '../runtime/logger.js';
 import { LogTails } from '../runtime/log-tails.js';
 import { Metrics } from '../runtime/metrics.js';
 import { assertSchemaCurrent } from '../runtime/migrations.js';
+import type { CheckedClock } from '../runtime/checked-clock.js';
 import { createPostgresPool } from '../runtime/postgres.js';
+import { clockBeside } from '../runtime/postgres-time.js';
 import { createRedis } from '../runtime/redis.js';
 import { checkUsageTopics, type RiskySetting } from '../runtime/topic-settings.js';
 import { auditTurns } from './audit-turns.js';
 import { anchorTopics, startAnchorPublisher } from './anchor-parts.js';
 import { chargingParts } from './charging-parts.js';
+import { KafkaLogReader } from './log-identity.js';
 import { measured, serveMetrics, sharedBacklog, watchPartitions } from './ledger-metrics.js';
 import { packageVersion } from './package-version.js';
 import { onceItAnswers, type ServerWait } from './server-wait.js';
@@ -105,7 +108,9 @@ async function assemble(
   closers.push(await serveMetrics({ metrics, watch }, { config, logger }));
   const pool = openPool(options);
   closers.push(() => pool.end());
-  await onceItAnswers(() => assertDatabaseReady(options, pool), waitOf(options));
+  const clock = clockBeside(pool, config.clockSkewMaxMs);
+  await onceItAnswers(() => assertDatabaseReady(options, { pool, clock }), waitOf(options));
+  closers.push(clock.watch());
   const redis = openRedis(config, logger);
   closers.push(() => {
     redis.disconnect();
@@ -127,8 +132,9 @@ async function assemble(
     closers.push(() => worker.stop());
     await onceItAnswers(() => worker.start(), waitOf(options));
   }
-  if (options.consumes) closers.push(startHoldExpiry(options, { pool, projector }));
-  if (options.consumes) await startConsumer(options, closers, { pool, scripts, reader, projector, metrics, watch });
+  if (options.consumes) closers.push(startHoldExpiry(options, { pool, projector, clock }));
+  if (options.consumes)
+    await startConsumer(options, closers, { pool, scripts, reader, projector, metrics, watch, clock });
   watch.parts.phase = 'running';
   closers.push(() => Promise.resolve(void (watch.parts.phase = 'stopping')));
   return { projector };
@@ -138,8 +144,12 @@ function waitOf({ logger, stopping }: LedgerProcessOptions): ServerWait {
   return { logger, stopping };
 }
 
-async function assertDatabaseReady({ config, consumes }: LedgerProcessOptions, pool: pg.Pool): Promise<void> {
+async function assertDatabaseReady(
+  { config, consumes }: LedgerProcessOptions,
+  { pool, clock }: { readonly pool: pg.Pool; readonly clock: CheckedClock },
+): Promise<void> {
   await assertSchemaCurrent(pool);
+  if (consumes) await clock.check();
   if (consumes && config.priceBook !== '') await assertPriceBook(pool, config.priceBook, 'TOLLBOOK_PRICE_BOOK');
 }
 
@@ -201,12 +211,12 @@ function projectionWorker(options: LedgerProcessOptions, parts: ProjectionParts)
 /** Starts the sweep for holds past their time; returns how to stop it. */
 function startHoldExpiry(
   { config, logger, projects, onFatal }: LedgerProcessOptions,
-  { pool, projector }: { readonly pool: pg.Pool; readonly projector: Projector },
+  { pool, projector, clock }: { readonly pool: pg.Pool; readonly projector: Projector; readonly clock: Clock },
 ): () => Promise<void> {
   const expiry = new HoldExpiry({
     store: new PostgresLedgerStore(pool),
     dueHolds: new PostgresDueHolds(pool),
-    clock: systemClock,
+    clock,
     logger,
     intervalMs: config.expiryIntervalMs,
     wakeProjector: (tenantIds) => {
@@ -221,22 +231,22 @@ function startHoldExpiry(
 async function startConsumer(
   options: LedgerProcessOptions,
   closers: (() => Promise<unknown>)[],
-  parts: Omit<ProjectionParts, 'redis'> & { readonly watch: ProcessWatch },
+  parts: Omit<ProjectionParts, 'redis'> & { readonly watch: ProcessWatch; readonly clock: Clock },
 ): Promise<void> {
   const { config, logger } = options;
   const kafka = createKafka({ brokers: config.kafkaBrokers.split(','), clientId: 'tollbook-consume', logger });
-  const topics = [config.topicPending, config.topicCompleted, ...anchorTopics(config)];
+  const usageTopics = [config.topicPending, config.topicCompleted];
+  const topics = [...usageTopics, ...anchorTopics(config)];
   const { admin, clusterId } = await onceItAnswers(() => connectAdmin(kafka, topics), waitOf(options));
   closers.push(() => admin.disconnect());
   await checkTopics(admin, options);
   closers.push(startAnchorPublisher(config, { pool: parts.pool, kafka, logger }));
-  const tails = await onceItAnswers(
-    () => LogTails.open(kafka, [config.topicPending, config.topicCompleted]),
-    waitOf(options),
-  );
+  const tails = await onceItAnswers(() => LogTails.open(kafka, usageTopics), waitOf(options));
   closers.push(() => tails.close());
+  const log = await onceItAnswers(() => KafkaLogReader.open(kafka, usageTopics), waitOf(options));
+  closers.push(() => log.close());
   const protocol = new ChargeProtocol({
-    ...chargingParts(config, { scripts: parts.scripts, logger }),
+    ...chargingParts(config, { scripts: parts.scripts, logger, clock: parts.clock }),
     store: new PostgresLedgerStore(parts.pool),
     clusterId,
     wakeProjector: (advances) => {
@@ -261,7 +271,7 @@ async function startConsumer(
       logger,
       onFailed: (topic) => parts.metrics.addProcessingFailure(topic),
     }),
-    positions: new StreamPositions({ admin, cursors: parts.reader, clusterId }),
+    positions: new StreamPositions({ admin, cursors: parts.reader, clusterId, log }),
     cursors: parts.reader,
     chunkMessagesMax: config.chunkMessagesMax,
     partitionsConcurrent: config.partitionsConcurrent,

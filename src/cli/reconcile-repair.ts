@@ -13,6 +13,7 @@ import { type LostPosition, repairMessages } from '../reconciliation/repair/repa
 import { isTollbookError } from '../runtime/errors.js';
 import { createLogger } from '../runtime/logger.js';
 import { waitForRedis } from '../runtime/redis.js';
+import { clockBeside } from '../runtime/postgres-time.js';
 import { chargingParts } from './charging-parts.js';
 import { openRedis } from './ledger-process.js';
 import { startProgress } from './progress.js';
@@ -71,9 +72,11 @@ export async function repairMissing(
   const logger = createLogger({ level: 'warn', name: 'tollbook', pretty: true });
   const redis = openRedis(config, logger);
   const scripts = new QuotaScripts(redis, { prefix: config.redisPrefix, callSpan: config.redisCallSpan });
-  const ports = { ...chargingParts(config, { scripts, logger }), store: new PostgresRepairStore(pool), reader };
+  const clock = clockBeside(pool, config.clockSkewMaxMs);
+  const ports = { ...chargingParts(config, { scripts, logger, clock }), store: new PostgresRepairStore(pool), reader };
   const progress = startProgress({ label: 'repairing', total: positions.length, unit: 'messages', silent });
   try {
+    await clock.check();
     if (!isDryRun) await giveRedisTime(redis);
     const results = await repairMessages(ports, {
       ...{ positions, signer, isDryRun },

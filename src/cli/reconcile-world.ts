@@ -4,6 +4,7 @@
  */
 import type { Kafka } from 'kafkajs';
 import type pg from 'pg';
+import { PostgresLedgerReader } from '../ledger/postgres/postgres-ledger-reader.js';
 import type { RangeRequest } from '../reconciliation/reconcile/frozen-ranges.js';
 import type { ReconcilePorts } from '../reconciliation/reconcile/reconcile.js';
 import { TopicReader } from '../reconciliation/topic/topic-reader.js';
@@ -46,7 +47,8 @@ export async function withReconcileWorld<F, T>(
   try {
     await assertSchemaCurrent(pool);
     const topics = request.topics.map(({ topic }) => topic);
-    const reader = await TopicReader.open(readerKafka(config), topics);
+    const cursors = await new PostgresLedgerReader(pool).readCursors();
+    const reader = await TopicReader.open(readerKafka(config), topics, cursors);
     try {
       const ports = { pool, reader, settings: settingsOf(config), clock: systemClock };
       return await work({ config, pool, ports, request, coversAllTopics: topics.length === TOPICS });

@@ -7,6 +7,7 @@
 import { type Command } from 'commander';
 import type { UsageKind } from '../consumers/intake.js';
 import { assertPriceBook } from '../ledger/postgres/price-books.js';
+import { PostgresLedgerReader } from '../ledger/postgres/postgres-ledger-reader.js';
 import { KafkaFeed } from '../reconciliation/shadow/message-feed.js';
 import { clustersOf } from '../reconciliation/shadow/recorded-ledger.js';
 import { otherShadows } from '../reconciliation/shadow/shadow-database.js';
@@ -145,7 +146,8 @@ async function withReplayPorts<T>(work: (ports: ShadowReplayPorts) => Promise<T>
   try {
     if (config.priceBook !== '') await assertPriceBook(live, config.priceBook, 'TOLLBOOK_PRICE_BOOK');
     const topics = topicsOf(config);
-    const reader = await TopicReader.open(readerKafka(config), [...topics.keys()]);
+    const cursors = await new PostgresLedgerReader(live).readCursors();
+    const reader = await TopicReader.open(readerKafka(config), [...topics.keys()], cursors);
     try {
       const { clusterId } = reader;
       assertCluster(await clustersOf(live, [...topics.keys()]), clusterId);

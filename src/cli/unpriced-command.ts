@@ -17,10 +17,10 @@ import {
 } from '../ledger/postgres/parked-usage.js';
 import { assertPriceBook } from '../ledger/postgres/price-books.js';
 import { type ParkedPricingResult, priceParked } from '../prices/price-parked.js';
-import { systemClock } from '../runtime/clock.js';
 import { type Config, loadConfig } from '../runtime/config.js';
 import { TollbookError } from '../runtime/errors.js';
 import { createPostgresPool } from '../runtime/postgres.js';
+import { clockBeside } from '../runtime/postgres-time.js';
 import { defaultTerms } from './charging-parts.js';
 import { amountOf, balanceAfter, runLedgerCommand } from './ledger-command-run.js';
 import {
@@ -193,7 +193,9 @@ async function priceAll(named: readonly (string | undefined)[], flags: PriceFlag
   const result = await withPool(config, async (pool) => {
     await assertPriceBook(pool, book, 'book');
     const defaults = { currency: config.defaultCurrency, terms: defaultTerms(config) };
-    const ports = { store: new PostgresLedgerStore(pool), clock: systemClock, defaults };
+    const clock = clockBeside(pool, config.clockSkewMaxMs);
+    await clock.check();
+    const ports = { store: new PostgresLedgerStore(pool), clock, defaults };
     const progress = startProgress({ label: 'pricing', total: await countParked(pool), unit: 'traces' });
     try {
       const onProgress = (done: number): void => progress.set(done);

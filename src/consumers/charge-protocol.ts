@@ -3,8 +3,8 @@
  * entries, exactly once.
  *
  *  1. Decode and validate each message; what cannot be read becomes a dead letter, never an exception.
- *  2. Begin; lock the cursor; trim what is already charged. A first offset beyond the cursor is a hole: the caller finds
- *     out whether it is harmless, and says so with the next call.
+ *  2. Begin; lock the cursor; stop when the topic is not the one charged before; trim what is already charged. A first
+ *     offset beyond the cursor is a hole: the caller finds out whether it is harmless, and says so with the next call.
  *  3. Lock all accounts of the chunk, in ascending order; where one is missing, none until the missing are open.
  *  4. Read the states of the chunk's traces; decide what each event wants.
  *  5. Put in flight in Redis what the locked accounts grant, within its deadline. Where Redis refuses some of it, decide
@@ -21,6 +21,7 @@
  * (ledger/quota-rule.ts).
  */
 import { CHAIN_GENESIS, type SealedBatch, type StreamSource } from '../ledger/batch.js';
+import { type ChargedLog, type RecordMark, UNKNOWN_LOG } from '../ledger/charged-log.js';
 import type { UsageEvent } from '../ledger/events.js';
 import type { LedgerAdvance } from '../ledger/ledger-reader.js';
 import type { Cursor, LedgerStore, LedgerTransaction } from '../ledger/ledger-store.js';
@@ -28,6 +29,7 @@ import { invariant, TollbookError } from '../runtime/errors.js';
 import { faultPoint, poisonPoint } from '../runtime/fault-points.js';
 import { advancesOf, type ChargedItems, type ChargeItems, type ChargePorts, chargeTogether } from './chunk-charge.js';
 import { type ChunkMessage, deadLetter, intake, type IntakeItem, type IntakeLimits, type UsageKind } from './intake.js';
+import { assertSameTopic } from './log-identity.js';
 
 /** Some consecutive messages of one partition. */
 export interface Chunk {
@@ -39,6 +41,12 @@ export interface Chunk {
   readonly nextOffset: bigint;
   /** The cursor value from which the caller has made sure that nothing chargeable precedes the first message. */
   readonly harmlessHoleFrom?: bigint;
+  /** What was added to Kafka's offsets; 0 unless given. */
+  readonly base?: bigint;
+  /** The id of the topic, asked for after the messages were fetched; null or absent where there is none. */
+  readonly topicId?: string | null;
+  /** The last message that could be read. */
+  readonly lastRecord?: RecordMark | undefined;
   /** The caller knows that the source has a cursor: when it is gone, the ledger has lost what was charged. */
   readonly hasCursor?: boolean;
   /** Something in it failed: it is charged with no other chunk. */
@@ -85,7 +93,7 @@ export class ChargeProtocol {
   /**
    * Charges one chunk.
    * Idempotent: charging it again, here or elsewhere, finds the cursor advanced and changes nothing.
-   * Atomic: one database transaction. Throws FENCED, CLUSTER_MISMATCH, POSTGRES_*.
+   * Atomic: one database transaction. Throws FENCED, CLUSTER_MISMATCH, LOG_REPLACED, POSTGRES_*.
    */
   async charge(chunk: Chunk): Promise<ChunkOutcome> {
     const [outcome] = await this.chargeTogether([chunk]);
@@ -98,7 +106,7 @@ export class ChargeProtocol {
    * order of the chunks. All or none: what stands in the way of one stands in the way of all. More than one: each must have
    * its cursor (who creates one while it holds another could wait in a circle), and no trace may be in chunks of both kinds
    * (what a completion releases depends on whether its pending event was granted, which a plan does not know yet).
-   * Throws FENCED, CLUSTER_MISMATCH, POSTGRES_*.
+   * Throws FENCED, CLUSTER_MISMATCH, LOG_REPLACED, POSTGRES_*.
    */
   async chargeTogether(chunks: readonly Chunk[]): Promise<ChunkOutcome[]> {
     const { limits, clock, store, wakeProjector } = this.#options;
@@ -142,6 +150,8 @@ export class ChargeProtocol {
   ): Promise<ChargeItems | ChunkOutcome> {
     const cursor = await this.#cursorOf(transaction, chunk, known);
     if (cursor === undefined) return { kind: 'hole', expectedOffset: 0n };
+    assertSameTopic(chunk.source, cursor.log?.topicId ?? null, chunk.topicId ?? null);
+    if ((cursor.log?.base ?? 0n) !== (chunk.base ?? 0n)) return { kind: 'hole', expectedOffset: cursor.nextOffset };
     if (cursor.nextOffset >= chunk.nextOffset) return { kind: 'alreadyCharged', nextOffset: cursor.nextOffset };
     const fresh = itemsFrom(cursor.nextOffset, items);
     const firstOffset = fresh[0] === undefined ? chunk.nextOffset : offsetOf(fresh[0]);
@@ -152,7 +162,7 @@ export class ChargeProtocol {
     ) {
       return { kind: 'hole', expectedOffset: cursor.nextOffset };
     }
-    return { cursor, items: fresh, nextOffset: chunk.nextOffset };
+    return { cursor, items: fresh, nextOffset: chunk.nextOffset, log: logAfter(chunk, cursor) };
   }
 
   /** The cursor, locked; created at the first message ever seen of a source; undefined when it was lost. */
@@ -171,6 +181,7 @@ export class ChargeProtocol {
       batchNo: 0,
       head: CHAIN_GENESIS,
       clusterId,
+      log: { ...UNKNOWN_LOG, topicId: chunk.topicId ?? null },
     });
   }
 }
@@ -216,6 +227,11 @@ function eventOf(
     // Reading it may be just what fails.
     return undefined;
   }
+}
+
+/** What is known of the log once a chunk is charged. */
+function logAfter({ topicId, lastRecord }: Chunk, { log = UNKNOWN_LOG }: Cursor): ChargedLog {
+  return { base: log.base, topicId: topicId ?? log.topicId, lastRecord: lastRecord ?? log.lastRecord };
 }
 
 function chargedOutcome(charged: ChargedItems | undefined): ChunkOutcome {

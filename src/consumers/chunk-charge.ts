@@ -4,11 +4,12 @@
  * Does not own: where the messages come from, the cursor, nor the commit.
  */
 import type { Account, AccountTerms, HoldPolicy } from '../ledger/account.js';
-import { appendTogether, type BatchContent, placesOf } from '../ledger/append-sealed.js';
+import { appendTogether, type BatchContent, placesOf, sealingTime } from '../ledger/append-sealed.js';
 import type { SealedBatch } from '../ledger/batch.js';
 import type { LedgerEntry } from '../ledger/entry.js';
 import type { LedgerAdvance, TraceStep } from '../ledger/ledger-reader.js';
-import type { Cursor, LedgerTransaction, Standing, TraceKey } from '../ledger/ledger-store.js';
+import type { ChargedLog } from '../ledger/charged-log.js';
+import type { Cursor, LedgerTransaction, LockedAccount, Standing, TraceKey } from '../ledger/ledger-store.js';
 import { spanOf } from '../ledger/price-book.js';
 import type { EstimateLimits } from '../ledger/pricing.js';
 import type { OthersInFlight } from '../ledger/quota-rule.js';
@@ -46,6 +47,8 @@ export interface ChargeItems {
   readonly cursor: Cursor;
   readonly items: readonly IntakeItem[];
   readonly nextOffset: bigint;
+  /** What is known of the log once they are charged. */
+  readonly log?: ChargedLog | undefined;
 }
 
 /** What was sealed of one source. */
@@ -113,7 +116,12 @@ interface PlannedSources {
   readonly sources: readonly ChargeItems[];
   /** Of all sources, in their order. */
   readonly planned: readonly PlannedItem[];
-  readonly knowledge: ChunkKnowledge;
+  readonly knowledge: LockedKnowledge;
+}
+
+/** What is known of a chunk's accounts and traces, the accounts being locked. */
+interface LockedKnowledge extends ChunkKnowledge {
+  readonly accounts: ReadonlyMap<string, LockedAccount>;
 }
 
 /** The rest of step 4, then steps 5 and 6 up to the commit. */
@@ -132,15 +140,16 @@ async function bookPlanned(
     await contest.settle(wantedOf(booked));
   }
   await faultPoint('charge.asked');
-  const sealedAtMs = clock.nowMs();
+  const sealedAtMs = sealingTime(clock.nowMs(), accounts.values());
   const holdExpiresAt = {
     estimate: new Date(sealedAtMs + holdTtlMs.estimate).toISOString(),
     none: new Date(sealedAtMs + holdTtlMs.none).toISOString(),
   };
   const contents = booked.map((each) => each.contentWith(holdExpiresAt));
-  const unsealed = bySource.map(({ cursor, nextOffset }, index) => ({
+  const unsealed = bySource.map(({ cursor, nextOffset, log }, index) => ({
     cursor,
     nextOffset,
+    log,
     own: contentAt(contents, index),
   }));
   const batches = await appendTogether(transaction, unsealed, { standing: standingOf(contents), sealedAtMs });
@@ -231,7 +240,7 @@ async function lockAndRead(
   { defaults, priceBook }: ChargePorts,
   transaction: LedgerTransaction,
   items: readonly IntakeItem[],
-): Promise<ChunkKnowledge> {
+): Promise<LockedKnowledge> {
   const chargeable = chargeableOf(items, priceBook);
   if (chargeable.length === 0) return NOTHING_KNOWN;
   const { accounts, openings } = await lockTenants(transaction, defaults, chargeable);
@@ -262,7 +271,7 @@ async function lockTenants(
   transaction: LedgerTransaction,
   defaults: ChargePorts['defaults'],
   chargeable: readonly Chargeable[],
-): Promise<Pick<ChunkKnowledge, 'accounts' | 'openings'>> {
+): Promise<Pick<LockedKnowledge, 'accounts' | 'openings'>> {
   const tenantIds = [...new Set(chargeable.map(tenantOf))];
   const open = await transaction.lockOpenAccounts(tenantIds);
   if (open !== undefined) return { accounts: open, openings: NOTHING_KNOWN.openings };
@@ -272,7 +281,7 @@ async function lockTenants(
   return { accounts: await transaction.lockAccounts(tenantIds), openings };
 }
 
-const NOTHING_KNOWN: ChunkKnowledge = {
+const NOTHING_KNOWN: LockedKnowledge = {
   accounts: new Map(),
   traces: new Map(),
   parked: new Set(),

@@ -10,24 +10,29 @@ import type { ChunkMessage } from './intake.js';
 export interface MessageRange {
   readonly messages: readonly ChunkMessage[];
   readonly nextOffset: bigint;
+  /** When Kafka says that the last message was written, in milliseconds since the Unix epoch. */
+  readonly lastTimestamp: string;
 }
 
 /** Bounds of a chunk. A single message larger than `bytesMax` is a chunk of its own. */
 export interface ChunkBounds {
+  /** What is added to Kafka's offsets; 0 unless given (ledger/charged-log.ts). */
+  readonly base?: bigint;
   readonly messagesMax: number;
   readonly bytesMax: number;
 }
 
 /** Cuts fetched messages into chunks, lazily, so that a large batch is not copied at once. */
 export function* chunksOf(fetched: readonly KafkaMessage[], bounds: ChunkBounds): Generator<MessageRange> {
+  const { base = 0n } = bounds;
   let start = 0;
   while (start < fetched.length) {
     const end = endOfChunk(fetched, start, bounds);
-    const messages = fetched.slice(start, end).map(chunkMessage);
+    const messages = fetched.slice(start, end).map((message) => chunkMessage(message, base));
     const next = fetched[end];
     const last = messages[messages.length - 1];
-    const nextOffset = next === undefined ? (last?.kafkaOffset ?? 0n) + 1n : BigInt(next.offset);
-    yield { messages, nextOffset };
+    const nextOffset = next === undefined ? (last?.kafkaOffset ?? 0n) + 1n : BigInt(next.offset) + base;
+    yield { messages, nextOffset, lastTimestamp: fetched[end - 1]?.timestamp ?? '' };
     start = end;
   }
 }
@@ -43,9 +48,9 @@ function endOfChunk(fetched: readonly KafkaMessage[], start: number, bounds: Chu
   return end;
 }
 
-function chunkMessage(message: KafkaMessage): ChunkMessage {
+function chunkMessage(message: KafkaMessage, base: bigint): ChunkMessage {
   return {
-    kafkaOffset: BigInt(message.offset),
+    kafkaOffset: BigInt(message.offset) + base,
     key: message.key,
     value: message.value,
     headers: headersOf(message.headers),

@@ -33,7 +33,7 @@ export class RangeCharger {
   async charge(chunk: Chunk, isReadFrom: (offset: bigint) => boolean): Promise<ChunkOutcome> {
     const outcome = await this.#chargeAgain(chunk);
     if (outcome.kind !== 'hole' || !isReadFrom(outcome.expectedOffset)) return outcome;
-    await this.#options.positions.assertHarmlessHole(chunk.source, outcome.expectedOffset);
+    await this.#options.positions.assertHarmlessHole(chunk.source, outcome.expectedOffset, chunk.base);
     return this.#chargeAgain({ ...chunk, harmlessHoleFrom: outcome.expectedOffset });
   }
 

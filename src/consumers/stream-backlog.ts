@@ -29,7 +29,10 @@ export async function readBacklog(
   reader: CursorsReader,
 ): Promise<readonly PartitionBacklog[]> {
   const cursors = new Map(
-    (await reader.readCursors()).map(({ source, nextOffset }) => [sourceName(source), nextOffset]),
+    (await reader.readCursors()).map(({ source, nextOffset, log }) => [
+      sourceName(source),
+      nextOffset - (log?.base ?? 0n),
+    ]),
   );
   const positionOf = (source: StreamSource): bigint | undefined => cursors.get(sourceName(source));
   return (await tails.read(positionOf)).map((tail) => backlogOf(tail, positionOf(tail)));

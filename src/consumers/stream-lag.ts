@@ -6,7 +6,10 @@ import type { LedgerReader } from '../ledger/ledger-reader.js';
 export async function streamLag(admin: Admin, reader: LedgerReader, topics: readonly string[]): Promise<bigint> {
   const cursors = await reader.readCursors();
   const positions = new Map(
-    cursors.map(({ source, nextOffset }) => [`${source.topic}/${source.partition}`, nextOffset]),
+    cursors.map(({ source, nextOffset, log }) => [
+      `${source.topic}/${source.partition}`,
+      nextOffset - (log?.base ?? 0n),
+    ]),
   );
   let lag = 0n;
   for (const topic of topics) {

@@ -11,11 +11,12 @@
  */
 import type { Consumer, EachBatchPayload, Kafka } from 'kafkajs';
 import { sourceName, type StreamSource } from '../ledger/batch.js';
+import { recordMark } from '../ledger/charged-log.js';
 import type { Clock } from '../runtime/clock.js';
 import { isTollbookError, TollbookError } from '../runtime/errors.js';
 import { faultPoint } from '../runtime/fault-points.js';
 import type { Logger } from '../runtime/logger.js';
-import type { ChargeProtocol } from './charge-protocol.js';
+import type { ChargeProtocol, Chunk } from './charge-protocol.js';
 import { ChargedPositions, type CursorsReader } from './charged-positions.js';
 import { chunksOf, type MessageRange } from './chunks.js';
 import { FETCHED_PARTITIONS_MAX, type FetchOptions, fetchSettings } from './fetch-settings.js';
@@ -52,6 +53,8 @@ const CURSOR_CHECK_INTERVAL_MS = 10_000;
 interface PartitionState {
   /** All before it is charged, and Kafka is read from it without a gap; undefined until it was found from the cursor. */
   position?: bigint;
+  /** Position in the ledger less offset in Kafka. */
+  base: bigint;
   hintedAtMs: number;
 }
 
@@ -129,12 +132,12 @@ export class UsageConsumer {
    */
   async #seekToCursor(source: StreamSource): Promise<void> {
     try {
-      const { offset, hasCursor } = await this.#lookUps.startOf(source);
+      const { offset, base, hasCursor } = await this.#lookUps.startOf(source);
       if (!this.#membership.isMember) return;
       if (hasCursor) this.#charged.note(source, offset);
       else this.#charged.forget(source);
-      this.#stateOf(source).position = offset;
-      this.#consumer.seek({ ...source, offset: offset.toString() });
+      Object.assign(this.#stateOf(source), { position: offset, base });
+      this.#consumer.seek({ ...source, offset: (offset - base).toString() });
       this.#consumer.resume(selectionOf(source));
       this.#stopped.positionFound(source, offset);
     } catch (error) {
@@ -158,38 +161,60 @@ export class UsageConsumer {
     this.#options.onFetch?.();
     const { topic, partition, messages } = payload.batch;
     const source = { topic, partition };
-    if (this.#stateOf(source).position === undefined) {
+    const { position, base } = this.#stateOf(source);
+    if (position === undefined) {
       await this.#seekToCursor(source);
       return;
     }
-    const bounds = { messagesMax: this.#options.chunkMessagesMax, bytesMax: CHUNK_BYTES_MAX };
+    const topicId = await this.#topicIdNow(source);
+    if (topicId === undefined) return;
+    const bounds = { messagesMax: this.#options.chunkMessagesMax, bytesMax: CHUNK_BYTES_MAX, base };
     for (const range of chunksOf(messages, bounds)) {
       if (!payload.isRunning() || payload.isStale()) break;
-      const goesOn = await this.#chargeRange(source, range, payload);
+      const goesOn = await this.#chargeRange(this.#chunkOf(source, range, { base, topicId }), payload);
       if (!goesOn) break;
-      payload.resolveOffset((range.nextOffset - 1n).toString());
+      payload.resolveOffset((range.nextOffset - base - 1n).toString());
       await payload.heartbeat();
-      await this.#hintOffset(payload, range.nextOffset);
+      await this.#hintOffset(payload, range.nextOffset - base);
     }
   }
 
+  /** The id of the topic that was fetched from, asked for after the fetch; undefined, the partition being held back, when away. */
+  async #topicIdNow(source: StreamSource): Promise<string | null | undefined> {
+    try {
+      return await this.#options.positions.topicId(source);
+    } catch (error) {
+      this.#holdBack(source, error);
+      return undefined;
+    }
+  }
+
+  #chunkOf(source: StreamSource, range: MessageRange, log: Pick<Chunk, 'topicId'> & { readonly base: bigint }): Chunk {
+    const { messages, nextOffset, lastTimestamp: timestamp } = range;
+    const last = messages[messages.length - 1];
+    return {
+      ...{ source, kind: this.#kindOf(source), messages, nextOffset, hasCursor: this.#charged.has(source), ...log },
+      lastRecord: last && recordMark(last.kafkaOffset, log.base, { timestamp, key: last.key, value: last.value }),
+    };
+  }
+
   /** Charges one chunk; false when reading must go on from elsewhere, or later. */
-  async #chargeRange(source: StreamSource, range: MessageRange, payload: ReadPayload): Promise<boolean> {
-    const firstOffset = range.messages[0]?.kafkaOffset;
+  async #chargeRange(chunk: Chunk, payload: ReadPayload): Promise<boolean> {
+    const { source, nextOffset } = chunk;
+    const firstOffset = chunk.messages[0]?.kafkaOffset;
     try {
       this.#stopped.begin(source, firstOffset);
-      const chunk = { source, kind: this.#kindOf(source), ...range, hasCursor: this.#charged.has(source) };
       // While a seek waits, the range was read before it.
       const isReadFrom = (offset: bigint): boolean => this.#stateOf(source).position === offset && !payload.isStale();
       const outcome = await this.#ranges.charge(chunk, isReadFrom);
-      if (outcome.kind === 'charged') this.#charged.note(source, range.nextOffset);
-      else if (outcome.kind === 'hole' || outcome.nextOffset !== range.nextOffset) {
+      if (outcome.kind === 'charged') this.#charged.note(source, nextOffset);
+      else if (outcome.kind === 'hole' || outcome.nextOffset !== nextOffset) {
         this.#stopped.end(source);
         await this.#seekToCursor(source);
         return false;
       }
       this.#stopped.charged(source);
-      if (!payload.isStale()) this.#stateOf(source).position = range.nextOffset;
+      if (!payload.isStale()) this.#stateOf(source).position = nextOffset;
       return true;
     } catch (error) {
       this.#holdBack(source, error, firstOffset);
@@ -224,7 +249,7 @@ export class UsageConsumer {
     const key = sourceName(source);
     const known = this.#partitions.get(key);
     if (known !== undefined) return known;
-    const fresh: PartitionState = { hintedAtMs: 0 };
+    const fresh: PartitionState = { base: 0n, hintedAtMs: 0 };
     this.#partitions.set(key, fresh);
     return fresh;
   }

@@ -8,7 +8,8 @@ import { type BatchCounts, type BatchStamp, seal, type SealedBatch } from './bat
 import { EntryHasher, type HashedEntry } from './canonical-entry.js';
 import type { CommandRecord } from './commands/command-content.js';
 import type { LedgerEntry } from './entry.js';
-import type { BatchAppend, Cursor, LedgerTransaction, Standing } from './ledger-store.js';
+import type { ChargedLog } from './charged-log.js';
+import type { BatchAppend, Cursor, LedgerTransaction, LockedAccount, Standing } from './ledger-store.js';
 import { MerkleLeaves } from './merkle.js';
 import { type Aside, sealAside } from './set-aside.js';
 
@@ -34,6 +35,17 @@ export interface Unsealed {
   readonly own: BatchOwn;
   readonly cursor: Cursor;
   readonly nextOffset: bigint;
+  readonly log?: ChargedLog | undefined;
+}
+
+/**
+ * When what is decided on locked accounts is recorded: now, or with the last entry of any of them where a clock was ahead, so
+ * that `recorded_at` never falls within a tenant. In milliseconds since the Unix epoch.
+ */
+export function sealingTime(nowMs: number, locked: Iterable<LockedAccount>): number {
+  let latestMs = nowMs;
+  for (const { recordedAtMs } of locked) if (recordedAtMs > latestMs) latestMs = recordedAtMs;
+  return latestMs;
 }
 
 /** Appends the content, seals it, and advances the cursor to `nextOffset`. Throws FENCED. */
@@ -85,7 +97,7 @@ function growingBatch(unsealed: Unsealed, stamp: BatchStamp): GrowingBatch {
   return { ...unsealed, stamp, leaves: new MerkleLeaves(unsealed.own.entries.length) };
 }
 
-function sealGrown({ own, cursor, nextOffset, stamp, leaves }: GrowingBatch): BatchAppend {
+function sealGrown({ own, cursor, nextOffset, log, stamp, leaves }: GrowingBatch): BatchAppend {
   const aside = sealAside(cursor.source, own);
   const batch = seal({
     source: cursor.source,
@@ -98,7 +110,7 @@ function sealGrown({ own, cursor, nextOffset, stamp, leaves }: GrowingBatch): Ba
     asideRoot: aside.root,
     prevHash: cursor.head,
   });
-  return { batch, cursorBefore: cursor, aside, commands: own.commands ?? [] };
+  return { batch, cursorBefore: cursor, aside, commands: own.commands ?? [], log };
 }
 
 /**

@@ -12,7 +12,7 @@
  */
 import { invariant } from '../runtime/errors.js';
 import type { Account } from './account.js';
-import { appendSealed, type BatchContent } from './append-sealed.js';
+import { appendSealed, type BatchContent, sealingTime } from './append-sealed.js';
 import type { StreamSource } from './batch.js';
 import { bookIntent } from './charge.js';
 import { batchContent, lockCommandCursor } from './commands/command-stream.js';
@@ -77,7 +77,8 @@ export async function expireHolds(
     const expired = content.entries.length;
     if (expired > 0) {
       const nextOffset = cursor.nextOffset + BigInt(expired);
-      await appendSealed(transaction, content, { cursor, nextOffset, sealedAtMs: clock.nowMs() });
+      const sealedAtMs = sealingTime(clock.nowMs(), accounts.values());
+      await appendSealed(transaction, content, { cursor, nextOffset, sealedAtMs });
     }
     return { expired, tenantIds: content.accounts.map(({ tenantId }) => tenantId) };
   });

@@ -7,6 +7,7 @@
 import type { Account, AccountTerms } from './account.js';
 import type { BatchStamp, SealedBatch, StreamSource } from './batch.js';
 import type { CommandRecord, RecordedCommand } from './commands/command-content.js';
+import type { ChargedLog } from './charged-log.js';
 import type { HashedEntry } from './canonical-entry.js';
 import type { LedgerEntry } from './entry.js';
 import type { UsageCompleted, UsageEvent } from './events.js';
@@ -24,6 +25,14 @@ export interface Cursor {
   readonly head: Buffer;
   /** The Kafka cluster whose offsets these are. */
   readonly clusterId: string;
+  /** The log that was charged; absent for streams that are none of Kafka's. */
+  readonly log?: ChargedLog | undefined;
+}
+
+/** An account whose row is locked, and when the last entry of its tenant was recorded. */
+export interface LockedAccount extends Account {
+  /** Milliseconds since the Unix epoch; 0 before the first entry. */
+  readonly recordedAtMs: number;
 }
 
 /** One trace of one tenant. */
@@ -69,6 +78,8 @@ export interface BatchAppend {
   readonly aside: SealedAside;
   /** The commands that became an entry of this batch. */
   readonly commands: readonly CommandRecord[];
+  /** What is known of the log once the batch is charged; what is absent or null in it stays as it was. */
+  readonly log?: ChargedLog | undefined;
 }
 
 /** What the entries of batches that are written together do to accounts and holds. */
@@ -114,9 +125,9 @@ export interface LedgerTransaction {
   /** Opens the accounts that are missing, in sorted order; returns the tenants that were opened here. */
   ensureAccounts(openings: readonly AccountOpening[]): Promise<ReadonlySet<string>>;
   /** Locks the accounts of all these distinct tenants in sorted order; undefined, and none locked, when one is missing. */
-  lockOpenAccounts(tenantIds: readonly string[]): Promise<Map<string, Account> | undefined>;
+  lockOpenAccounts(tenantIds: readonly string[]): Promise<Map<string, LockedAccount> | undefined>;
   /** Locks accounts in sorted order; tenants without an account are absent from the result. */
-  lockAccounts(tenantIds: readonly string[]): Promise<Map<string, Account>>;
+  lockAccounts(tenantIds: readonly string[]): Promise<Map<string, LockedAccount>>;
   /** Reads what the ledger says about traces; unknown traces are absent. Keys as `traceKey` writes them. */
   readTraces(traces: readonly TraceKey[]): Promise<Map<string, TraceState>>;
   /** Returns those of the traces that are parked as unpriced. Keys as `traceKey` writes them. */

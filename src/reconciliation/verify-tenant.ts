@@ -1,6 +1,6 @@
 /**
- * Owns: what must hold along the entries of one tenant: genuine hashes, a gapless sequence, balances and holds that
- * continue each other, and the account that they fold to.
+ * Owns: what must hold along the entries of one tenant: genuine hashes, a gapless sequence, recorded times that never fall,
+ * balances and holds that continue each other, and the account that they fold to.
  * Does not own: reading the entries, nor what is stored beside them (account-proof.ts).
  * Invariants: pure; a broken entry is reported and taken over as it stands, so that one fault gives few findings; the
  * fold is `evolve` itself.
@@ -34,7 +34,9 @@ export class TenantFold {
   #account: Account | undefined;
   /** Whether no entry is missing that could have changed the terms since they were last recorded. */
   #termsAreKnown = false;
-  #last: Pick<LeafLine, 'balanceAfter' | 'heldAfter'> = { balanceAfter: '0.000000000', heldAfter: '0.000000000' };
+  #last: Pick<LeafLine, 'balanceAfter' | 'heldAfter' | 'recordedAt'> = {
+    ...{ balanceAfter: '0.000000000', heldAfter: '0.000000000', recordedAt: '' },
+  };
 
   constructor(tenantId: string, report: ProblemReport) {
     this.tenantId = fieldText(tenantId);
@@ -60,6 +62,9 @@ export class TenantFold {
     else this.#checkRelease(line, amounts);
     if (line.currency !== before.currency)
       this.#found(seq, `is in ${line.currency}, the account in ${before.currency}`);
+    if (line.recordedAt < this.#last.recordedAt) {
+      this.#found(seq, `was recorded at ${line.recordedAt}, the entry before it at ${this.#last.recordedAt}`);
+    }
     this.#account = this.#folded(before, line, amounts);
     this.#last = line;
   }

@@ -62,6 +62,12 @@ export class Config {
   @IsIn(['bucket', 'node'])
   redisCallSpan!: 'bucket' | 'node';
 
+  /** How far the clock of a machine may be from that of PostgreSQL before it charges nothing. */
+  @IsInt()
+  @Min(100)
+  @Max(60 * MINUTE_MS)
+  clockSkewMaxMs!: number;
+
   /** Most messages charged in one database transaction. */
   @IsInt()
   @Min(1)
@@ -212,6 +218,7 @@ export const SETTINGS: Readonly<Record<keyof Config, Setting>> = {
   sessionTimeoutMs: { env: 'TOLLBOOK_SESSION_TIMEOUT_MS', fallback: '30000', kind: 'integer' },
   redisPrefix: { env: 'TOLLBOOK_REDIS_PREFIX', fallback: 'tollbook', kind: 'text' },
   redisCallSpan: { env: 'TOLLBOOK_REDIS_CALL_SPAN', fallback: 'node', kind: 'text' },
+  clockSkewMaxMs: { env: 'TOLLBOOK_CLOCK_SKEW_MAX_MS', fallback: '2000', kind: 'integer' },
   chunkMessagesMax: { env: 'TOLLBOOK_CHUNK_MESSAGES_MAX', fallback: '4000', kind: 'integer' },
   partitionsConcurrent: { env: 'TOLLBOOK_PARTITIONS_CONCURRENT', fallback: '3', kind: 'integer' },
   retryPauseMaxMs: { env: 'TOLLBOOK_RETRY_PAUSE_MAX_MS', fallback: '10000', kind: 'integer' },

@@ -104,6 +104,19 @@ export const ERROR_CODES = {
     meaning: 'Another consumer advanced the cursor of this partition first; nothing of this chunk was committed.',
     remedy: 'None needed: the other consumer charged the same messages.',
   },
+  LOG_REPLACED: {
+    disposition: 'halt',
+    meaning:
+      'The log of a partition is not the one this ledger was charged from: its topic was deleted and created again, or the log was cut off and written anew.',
+    remedy:
+      'Find out what the old log held beyond the cursor; then go on with the new log from its start by `tollbook cursors accept-log`, or bring the old one back.',
+  },
+  CLOCK_SKEWED: {
+    disposition: 'retry',
+    meaning:
+      'The clock of this machine differs from that of PostgreSQL by more than TOLLBOOK_CLOCK_SKEW_MAX_MS; nothing is charged or booked meanwhile.',
+    remedy: 'Set the clock right (is NTP running?); charging goes on by itself within seconds.',
+  },
   POSTGRES_UNAVAILABLE: {
     disposition: 'retry',
     meaning:

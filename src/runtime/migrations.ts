@@ -17,6 +17,7 @@ import { EntryStatistics1767744000000 } from '../../migrations/1767744000000-ent
 import { ProcessingFailures1767830400000 } from '../../migrations/1767830400000-processing-failures.js';
 import { GuardedSession1767916800000 } from '../../migrations/1767916800000-guarded-session.js';
 import { ProcessReports1768176000000 } from '../../migrations/1768176000000-process-reports.js';
+import { ChargedLogs1768089600000 } from '../../migrations/1768089600000-charged-logs.js';
 import { SetAsideHashes1768262400000 } from '../../migrations/1768262400000-set-aside-hashes.js';
 import { ensureApplicationRole } from './application-role.js';
 import { TollbookError } from './errors.js';
@@ -33,6 +34,7 @@ const MIGRATIONS: readonly (new () => MigrationInterface)[] = [
   EntryStatistics1767744000000,
   ProcessingFailures1767830400000,
   GuardedSession1767916800000,
+  ChargedLogs1768089600000,
   ProcessReports1768176000000,
   SetAsideHashes1768262400000,
 ];

@@ -9,13 +9,24 @@ import { expect } from 'chai';
 import { uniqueTopic } from '../integration/kafka-topics.js';
 import { useFaultStack } from '../support/fault-stack.js';
 import { FaultWorld } from '../support/fault-world.js';
+import type { ConsumeChild } from '../support/consume-child.js';
 import { createEmptyTestDatabase, openOwnerPool } from '../support/test-database.js';
 import { runTollbook } from '../support/tollbook-cli.js';
+import { waitUntil } from '../support/wait-until.js';
 
 const STEPPED_CLOCK = new URL('../support/stepped-clock.js', import.meta.url).href;
 /** Within the five minutes that an event may be ahead of the ledger's clock. */
 const STEP_SECONDS = 120;
+const TOLD_MAX_MS = 60_000;
 const SLOWLY = 'charge.decoded=delay:25';
+
+function steppedClock(file: string): Record<string, string> {
+  return { NODE_OPTIONS: `--import ${STEPPED_CLOCK}`, CLOCK_STEP_FILE: file };
+}
+
+async function told(child: ConsumeChild, words: string): Promise<void> {
+  await waitUntil(`a process tells: ${words}`, () => child.log().includes(words), TOLD_MAX_MS);
+}
 
 describe('a process whose surroundings change', function () {
   this.timeout(180_000);
@@ -32,7 +43,7 @@ describe('a process whose surroundings change', function () {
   it('charges exactly once while its clock steps back and forward by minutes', async () => {
     const folder = mkdtempSync(path.join(tmpdir(), 'tollbook-clock-'));
     const file = path.join(folder, 'step');
-    const settings = { NODE_OPTIONS: `--import ${STEPPED_CLOCK}`, CLOCK_STEP_FILE: file };
+    const settings = { ...steppedClock(file), TOLLBOOK_CLOCK_SKEW_MAX_MS: String(2 * STEP_SECONDS * 1_000) };
     await world.publish(150);
     const child = world.start({ faults: SLOWLY, settings });
     for (const step of [-STEP_SECONDS, STEP_SECONDS, 0]) {
@@ -42,6 +53,30 @@ describe('a process whose surroundings change', function () {
     }
     await world.recover('the clock stepped', performance.now(), [child]);
     rmSync(folder, { recursive: true });
+  });
+
+  it('charges nothing while its clock is not that of PostgreSQL, from the start or later, and goes on when it is', async () => {
+    const folder = mkdtempSync(path.join(tmpdir(), 'tollbook-clock-'));
+    const file = path.join(folder, 'step');
+    const step = (child: ConsumeChild, seconds: number): void => {
+      writeFileSync(file, String(seconds));
+      child.kill('SIGUSR2');
+    };
+    await world.publish(100);
+    writeFileSync(file, String(-5 * STEP_SECONDS));
+    const before = await world.ledger.count('ledger_batches');
+    const child = world.start({ faults: SLOWLY, settings: { ...steppedClock(file), CLOCK_STEPS_AT_START: '1' } });
+    await told(child, 's behind that of PostgreSQL');
+    expect(await world.ledger.count('ledger_batches')).to.equal(before);
+    step(child, 0);
+    await world.batches(3);
+    step(child, 2 * STEP_SECONDS);
+    await told(child, 's ahead of that of PostgreSQL');
+    step(child, 0);
+    await world.recover('the clock was wrong', performance.now(), [child]);
+    rmSync(folder, { recursive: true });
+    const early = `SELECT FROM ledger_entries WHERE recorded_at > now() + interval '30 seconds'`;
+    expect(await world.ledger.rows(early)).to.deep.equal([]);
   });
 
   it('charges beside a newer version that has added to the schema', async () => {

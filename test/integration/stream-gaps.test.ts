@@ -4,18 +4,21 @@
  */
 import { expect } from 'chai';
 import kafkajs from 'kafkajs';
+import { acceptFoundLog } from '../../src/cli/accept-log-command.js';
 import { createTopics } from '../../src/cli/topics-command.js';
 import { acceptGap } from '../../src/ledger/postgres/stream-gaps.js';
+import { environmentOf } from '../../src/runtime/config.js';
 import { isTollbookError } from '../../src/runtime/errors.js';
 import { LedgerWorld } from '../support/ledger-world.js';
-import { tenantFigures } from '../support/planned-tenants.js';
-import { completions, send } from '../support/usage-messages.js';
+import { sumOf, tenantFigures } from '../support/planned-tenants.js';
+import { runTollbook } from '../support/tollbook-cli.js';
+import { COMPLETION_COST, completions, send } from '../support/usage-messages.js';
 import { deleteTopics, uniqueTopic } from './kafka-topics.js';
 
 const PARTITIONS = 2;
 
 describe('a log that does not continue at the cursor', function () {
-  this.timeout(60_000);
+  this.timeout(180_000);
   let world: LedgerWorld;
 
   /** Publishes `count` completions to one partition, for the tenant of that partition. */
@@ -165,15 +168,91 @@ describe('a log that does not continue at the cursor', function () {
     await send(world.kafka, topic, completions('newcomer', 2, { partition: 0 }));
     const ledger = await world.start();
     for (const partition of [0, 1]) {
-      const end = partition === 0 ? 2 : 0;
-      const sentence = await alarm(partition, 'CURSOR_AHEAD_OF_LOG');
-      expect(sentence).to.include(`the cursor of ${topic}/${partition} is 5, but the log ends at ${end}`);
+      const sentence = await alarm(partition, 'LOG_REPLACED');
+      expect(sentence).to.include(`the log of ${topic}/${partition} is another one: its topic has the id`);
+      expect(sentence).to.include(`cursors accept-log --topic ${topic} --partition ${partition}`);
     }
     await world.stop(ledger);
     const { newcomer } = await tenantFigures(world, ['newcomer']);
     expect(newcomer).to.include({ charged: '0.000000000' });
     expect(await cursorOf(0)).to.equal(5n);
     await world.assertProven();
+  });
+
+  it('names a log that was cut off before the cursor, where nothing else tells it from the charged one', async () => {
+    const { topicCompleted: topic } = world.config;
+    await world.rows(`UPDATE stream_cursors SET next_offset = 9, last_position = NULL, last_digest = NULL`);
+    const ledger = await world.start();
+    const sentence = await alarm(0, 'CURSOR_AHEAD_OF_LOG');
+    expect(sentence).to.include(`the cursor of ${topic}/0 is 9, but the log ends at 5`);
+    await world.stop(ledger);
+  });
+
+  it('refuses a log whose messages are others, where the brokers give its topic no id', async () => {
+    const { topicCompleted: topic } = world.config;
+    await deleteTopics(world.kafka, [topic]);
+    await createTopics(world.kafka, [topic], { partitions: PARTITIONS });
+    await send(world.kafka, topic, completions('newcomer', 9, { partition: 0 }));
+    await world.rows('UPDATE stream_cursors SET topic_id = NULL');
+    const ledger = await world.start();
+    const sentence = await alarm(0, 'LOG_REPLACED');
+    expect(sentence).to.include('the message at offset 4 is not the one that was charged from there');
+    await world.stop(ledger);
+    const { newcomer } = await tenantFigures(world, ['newcomer']);
+    expect(newcomer).to.include({ charged: '0.000000000' });
+  });
+
+  it('takes the log for its own when the last charged message is gone and brokers give no id, and goes on', async () => {
+    const { topicCompleted: topic } = world.config;
+    await publish(0, 2);
+    await world.admin.deleteTopicRecords({ topic, partitions: [{ partition: 0, offset: '5' }] });
+    await world.rows('UPDATE stream_cursors SET topic_id = NULL');
+    await chargeAll();
+    expect(await requestsOf(0)).to.equal(7);
+    await world.assertProven();
+  });
+
+  it('loses nothing of a log that passes the cursor within moments, and goes on with it once an operator accepts it', async () => {
+    const { topicCompleted: topic } = world.config;
+    const ledger = await world.start({ config: { retryPauseMaxMs: 500 } });
+    await publish(0, 5);
+    await untilCursor(0, 10n);
+    await deleteTopics(world.kafka, [topic]);
+    await createTopics(world.kafka, [topic], { partitions: PARTITIONS });
+    await send(world.kafka, topic, completions('newcomer', 25, { partition: 0 }));
+    await alarm(0, 'LOG_REPLACED');
+    const before = await world.rows(`SELECT FROM ledger_entries WHERE tenant_id = 'newcomer'`);
+    expect(before).to.have.length(0);
+    await send(world.kafka, topic, [{ key: 'newcomer', value: 'no event', partition: 0 }]);
+    for (const partition of [0, 1]) {
+      const signed = { actor: 'ops', reason: 'recreated by mistake' };
+      await acceptFoundLog(world.config, world.pool, { source: { topic, partition }, ...signed });
+    }
+    await untilCursor(0, 36n);
+    await world.drain();
+    await world.stop(ledger);
+    const { newcomer } = await tenantFigures(world, ['newcomer']);
+    expect(newcomer).to.include({ charged: sumOf(Array.from({ length: 25 }, () => COMPLETION_COST)) });
+    const letters = await world.rows('SELECT kafka_offset FROM dead_letters');
+    expect(letters).to.deep.equal([{ kafka_offset: '35' }]);
+    const accepted = await world.rows(
+      'SELECT partition, from_position, log_base, actor FROM accepted_logs ORDER BY partition',
+    );
+    expect(accepted).to.deep.equal([
+      { partition: 0, from_position: '10', log_base: '10', actor: 'ops' },
+      { partition: 1, from_position: '5', log_base: '5', actor: 'ops' },
+    ]);
+    await world.assertProven();
+    const reconciled = await runTollbook(['reconcile', '--topic', topic], environmentOf(world.config));
+    expect(reconciled.exitCode, reconciled.stdout + reconciled.stderr).to.equal(0);
+  });
+
+  it('does not accept a log that is the charged one', async () => {
+    const order = { source: { topic: world.config.topicCompleted, partition: 0 }, actor: 'ops', reason: 'none' };
+    const refused: unknown = await acceptFoundLog(world.config, world.pool, order).catch((error: unknown) => error);
+    expect(isTollbookError(refused, 'USAGE_INVALID')).to.equal(true);
+    expect(String(refused)).to.include('there is none to accept in its place');
+    expect(await world.rows('SELECT FROM accepted_logs')).to.deep.equal([]);
   });
 
   it('refuses cursors of another Kafka cluster, and goes on when they are its own', async () => {

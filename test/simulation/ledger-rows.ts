@@ -31,6 +31,7 @@ export class LedgerRows {
   readonly commands = new Map<string, CommandRecord>();
   readonly #isFenced: boolean;
   readonly #accountsAt = new Map<string, Account>();
+  readonly #recordedAtMs = new Map<string, number>();
 
   constructor(isFenced: boolean) {
     this.#isFenced = isFenced;
@@ -51,6 +52,11 @@ export class LedgerRows {
   /** The account as it was committed at a seq; undefined when no commit ended there. */
   accountAt(tenantId: string, seq: number): Account | undefined {
     return this.#accountsAt.get(`${tenantId} ${seq}`);
+  }
+
+  /** When the last entry of a tenant was recorded; 0 before the first. */
+  recordedAtMs(tenantId: string): number {
+    return this.#recordedAtMs.get(tenantId) ?? 0;
   }
 
   /** Throws FENCED unless every cursor is where the writer read it. */
@@ -98,14 +104,15 @@ export class LedgerRows {
 
   #write(append: LedgerAppend): void {
     const { batches, accounts, holdsOpened, holdsClosed } = append;
-    for (const { batch, cursorBefore } of batches) {
+    for (const { batch, cursorBefore, log } of batches) {
       const { source, nextOffset, batchNo, hash } = batch;
-      this.cursors.set(sourceKey(source), { ...cursorBefore, nextOffset, batchNo, head: hash });
+      this.cursors.set(sourceKey(source), { ...cursorBefore, nextOffset, batchNo, head: hash, log });
       this.batches.push(batch);
     }
     for (const account of accounts) {
       this.accounts.set(account.tenantId, account);
       this.#accountsAt.set(`${account.tenantId} ${account.seq}`, account);
+      this.#recordedAtMs.set(account.tenantId, Date.parse(batches[0]?.batch.sealedAt ?? ''));
     }
     for (const hold of holdsOpened) this.holds.set(traceKey(hold), hold);
     for (const closed of holdsClosed) this.holds.delete(traceKey(closed));

@@ -149,19 +149,20 @@ class SimulatedTransaction implements port.LedgerTransaction, LockHolder {
     return opened;
   }
 
-  async lockOpenAccounts(tenantIds: readonly string[]): Promise<Map<string, Account> | undefined> {
+  async lockOpenAccounts(tenantIds: readonly string[]): Promise<Map<string, port.LockedAccount> | undefined> {
     if (tenantIds.some((tenantId) => this.#account(tenantId) === undefined)) return this.#statement();
     return this.lockAccounts(tenantIds);
   }
 
-  async lockAccounts(tenantIds: readonly string[]): Promise<Map<string, Account>> {
+  async lockAccounts(tenantIds: readonly string[]): Promise<Map<string, port.LockedAccount>> {
     await this.#statement();
     const known = tenantIds.filter((tenantId) => this.#account(tenantId) !== undefined);
-    const locked = new Map<string, Account>();
+    const locked = new Map<string, port.LockedAccount>();
     for (const tenantId of this.#inLockOrder(known, (name) => name)) {
       await this.#ledger.locks.lock(this, accountRow(tenantId));
       const account = this.#account(tenantId);
-      if (account !== undefined) locked.set(tenantId, account);
+      if (account === undefined) continue;
+      locked.set(tenantId, { ...account, recordedAtMs: this.#ledger.rows.recordedAtMs(tenantId) });
     }
     return locked;
   }

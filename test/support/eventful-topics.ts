@@ -100,7 +100,7 @@ async function putAside(world: ReconcileWorld): Promise<void> {
   const letters = (await new PostgresDeadLetterReader(pool).at(positionsOf(world))).filter(
     ({ reason }) => reason === 'OCCURRED_AT_TOO_OLD',
   );
-  const parts = chargingParts(config, { scripts, logger: createLogger({ level: 'fatal' }) });
+  const parts = chargingParts(config, { scripts, logger: createLogger({ level: 'fatal' }), clock: systemClock });
   const store = new PostgresDeadLetterStore(pool);
   await redriveLetters(
     {

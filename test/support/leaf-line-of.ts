@@ -11,6 +11,6 @@ export function leafLineOf(entry: LedgerEntry): LeafLine {
     ...{ tenantId: field(1), seq: field(2), traceId: field(3), type: field(4), status: field(5), amount: field(6) },
     ...{ balanceBefore: field(7), balanceAfter: field(8), heldBefore: field(9), heldAfter: field(10) },
     ...{ currency: field(11), requests: field(12), countedOn: field(13), detail: entry.detail },
-    ...{ occurredOn: entry.occurredAt.slice(0, 10), isGenuine: true },
+    ...{ occurredOn: entry.occurredAt.slice(0, 10), recordedAt: '', isGenuine: true },
   };
 }

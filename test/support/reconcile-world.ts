@@ -120,7 +120,7 @@ export class ReconcileWorld {
   protocol({ priceBook, nowMs }: Charging = {}): ChargeProtocol {
     const { config, scripts, pool } = this.ledger;
     return new ChargeProtocol({
-      ...chargingParts(config, { scripts, logger: createLogger({ level: 'fatal' }) }),
+      ...chargingParts(config, { scripts, logger: createLogger({ level: 'fatal' }), clock: systemClock }),
       ...(nowMs === undefined ? {} : { clock: { nowMs: () => nowMs } }),
       ...(priceBook === undefined ? {} : { priceBook }),
       store: new PostgresLedgerStore(pool),
@@ -141,7 +141,11 @@ export class ReconcileWorld {
 
   private async book(command: LedgerCommand): Promise<void> {
     const { config, scripts, pool } = this.ledger;
-    const { clock, defaults } = chargingParts(config, { scripts, logger: createLogger({ level: 'fatal' }) });
+    const { clock, defaults } = chargingParts(config, {
+      scripts,
+      logger: createLogger({ level: 'fatal' }),
+      clock: systemClock,
+    });
     await bookCommand({ store: new PostgresLedgerStore(pool), clock, defaults }, command);
   }
 

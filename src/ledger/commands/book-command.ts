@@ -10,10 +10,10 @@
  * Does not own: SQL, nor Redis: a balance that only PostgreSQL knows so far is what decides.
  */
 import { TollbookError } from '../../runtime/errors.js';
-import type { Account, AccountTerms } from '../account.js';
-import { appendSealed, type BatchContent } from '../append-sealed.js';
+import type { AccountTerms } from '../account.js';
+import { appendSealed, type BatchContent, sealingTime } from '../append-sealed.js';
 import type { LedgerEntry } from '../entry.js';
-import type { Cursor, LedgerStore, LedgerTransaction } from '../ledger-store.js';
+import type { Cursor, LedgerStore, LedgerTransaction, LockedAccount } from '../ledger-store.js';
 import { dayOf } from '../trace.js';
 import { assertCommand } from './command-check.js';
 import { assertSameCommand, type CommandRecord, contentOf } from './command-content.js';
@@ -63,8 +63,7 @@ async function bookNew(
   { transaction, cursor }: { transaction: LedgerTransaction; cursor: Cursor },
 ): Promise<LedgerEntry> {
   const account = await lockAccount(ports, command, { transaction, day: dayOf(instantOf(ports.clock.nowMs())) });
-  // Read under the lock, so that recorded_at never falls back within a tenant.
-  const sealedAtMs = ports.clock.nowMs();
+  const sealedAtMs = sealingTime(ports.clock.nowMs(), [account]);
   const occurredAt = instantOf(sealedAtMs);
   const facts = await readFacts(transaction, command);
   const origin = { source: { ...cursor.source, kafkaOffset: cursor.nextOffset }, occurredAt };
@@ -103,7 +102,7 @@ async function lockAccount(
   { defaults }: CommandPorts,
   command: LedgerCommand,
   { transaction, day }: { transaction: LedgerTransaction; day: string },
-): Promise<Account> {
+): Promise<LockedAccount> {
   const { tenantId } = command;
   if (command.kind === 'open-account' || command.kind === 'credit') {
     const currency = command.currency ?? defaults.currency;

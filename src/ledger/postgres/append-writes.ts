@@ -18,7 +18,7 @@ import { writeAside } from './set-aside-writes.js';
 
 /** Writes sealed batches, their entries being written, in the database transaction of the client. Throws FENCED. */
 export async function writeAppend(client: pg.ClientBase, append: LedgerAppend): Promise<void> {
-  await updateAccounts(client, append.accounts);
+  await updateAccounts(client, append);
   await openHolds(client, append);
   await closeHolds(client, append.holdsClosed);
   for (const batch of append.batches) {
@@ -51,20 +51,21 @@ const ACCOUNT_COLUMNS: readonly ColumnOf<Account>[] = [
   (account) => account.seq,
 ];
 
-async function updateAccounts(client: pg.ClientBase, accounts: readonly Account[]): Promise<void> {
+/** Batches that are written together were sealed at one time. */
+async function updateAccounts(client: pg.ClientBase, { accounts, batches }: LedgerAppend): Promise<void> {
   if (accounts.length === 0) return;
   await client.query({
     name: 'update-accounts',
     text: `UPDATE accounts a SET balance = n.balance, held = n.held, credit_limit = n.credit_limit,
        daily_quota = n.daily_quota, daily_used = n.daily_used, daily_date = n.daily_date,
        monthly_quota = n.monthly_quota, monthly_used = n.monthly_used, monthly_month = n.monthly_month,
-       hold_policy = n.hold_policy, seq = n.seq
+       hold_policy = n.hold_policy, seq = n.seq, last_recorded_at = $13
      FROM unnest($1::text[], $2::numeric[], $3::numeric[], $4::numeric[], $5::bigint[], $6::bigint[], $7::date[],
        $8::bigint[], $9::bigint[], $10::text[], $11::hold_policy[], $12::bigint[])
        AS n(tenant_id, balance, held, credit_limit, daily_quota, daily_used, daily_date, monthly_quota, monthly_used,
          monthly_month, hold_policy, seq)
      WHERE a.tenant_id = n.tenant_id COLLATE "C"`,
-    values: columnArrays(accounts, ACCOUNT_COLUMNS),
+    values: [...columnArrays(accounts, ACCOUNT_COLUMNS), batches[0]?.batch.sealedAt],
   });
 }
 
@@ -123,6 +124,9 @@ const BATCH_COLUMNS: readonly ColumnOf<BatchAppend>[] = [
   ({ batch }) => byteaOf(batch.prevHash),
   ({ cursorBefore }) => cursorBefore.batchNo,
   ({ cursorBefore }) => cursorBefore.nextOffset.toString(),
+  ({ log }) => log?.topicId ?? null,
+  ({ log }) => log?.lastRecord?.position.toString() ?? null,
+  ({ log }) => (log?.lastRecord ? byteaOf(log.lastRecord.digest) : null),
 ];
 
 function byteaOf(value: Buffer): string {
@@ -136,12 +140,15 @@ async function sealBatches(client: pg.ClientBase, batches: readonly BatchAppend[
     text: `WITH sealed AS (
        SELECT * FROM unnest($1::text[], $2::int[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[], $7::int[],
          $8::int[], $9::int[], $10::int[], $11::int[], $12::int[], $13::int[], $14::bytea[], $15::bytea[],
-         $16::bytea[], $17::timestamptz[], $18::bytea[], $19::bigint[], $20::bigint[])
+         $16::bytea[], $17::timestamptz[], $18::bytea[], $19::bigint[], $20::bigint[], $21::text[], $22::bigint[],
+         $23::bytea[])
          AS s(topic, partition, batch_no, batch_id, first_offset, next_offset, charged, openings, duplicates, superseded,
            skipped, unpriced, dead_letters, merkle_root, aside_root, hash, sealed_at, prev_hash, batch_no_before,
-           next_offset_before)),
+           next_offset_before, topic_id, last_position, last_digest)),
      advanced AS (
-       UPDATE stream_cursors c SET next_offset = s.next_offset, batch_no = s.batch_no, head = s.hash
+       UPDATE stream_cursors c SET next_offset = s.next_offset, batch_no = s.batch_no, head = s.hash,
+         topic_id = coalesce(s.topic_id, c.topic_id), last_position = coalesce(s.last_position, c.last_position),
+         last_digest = coalesce(s.last_digest, c.last_digest)
        FROM sealed s
        WHERE c.topic = s.topic COLLATE "C" AND c.partition = s.partition AND c.next_offset = s.next_offset_before
          AND c.batch_no = s.batch_no_before

@@ -14,7 +14,7 @@ import { canonicalDetail, canonicalMeters, type EntryMeters } from '../entry.js'
 import { DETAIL_AT, detailOf, entryOfFields, METERS_AT, metersOf, unescapedField } from '../entry-fields.js';
 
 /**
- * The select list that makes a leaf line of `ledger_entries e`: whether it is plain, the canonical form, the hash. Needs
+ * The select list that makes a leaf line of `ledger_entries e`: whether it is plain, the canonical form, when it was recorded, the hash. Needs
  * the session settings of a proof snapshot (proof-snapshot.ts): times in UTC, bytea in hex.
  */
 export const LEAF_SELECT = [
@@ -25,7 +25,7 @@ export const LEAF_SELECT = [
   ...['input_price', 'output_price', 'meters', 'price_version', 'provider', 'model', 'api_key_id'].map(column),
   ...['e.preset_item_id', spelled('stream'), 'e.outcome', spelled('allow_negative')],
   ...['description', 'detail', 'reference_seq', 'actor', 'command_hash', 'source_topic'].map(column),
-  ...['source_partition', 'source_offset', 'occurred_at', 'entry_hash'].map(column),
+  ...['source_partition', 'source_offset', 'occurred_at', 'recorded_at', 'entry_hash'].map(column),
 ].join(', ');
 
 function column(name: string): string {
@@ -55,6 +55,8 @@ export interface LeafLine {
   readonly countedOn: string;
   /** The UTC day on which it happened. */
   readonly occurredOn: string;
+  /** When it was recorded, as PostgreSQL writes it in UTC: as texts they are in the order of time. */
+  readonly recordedAt: string;
   readonly detail: Readonly<Record<string, string>> | null;
   /** Whether the content of the row has the hash that is stored with it. */
   readonly isGenuine: boolean;
@@ -98,7 +100,8 @@ interface LineSpan {
 function leafLine(span: LineSpan): LeafLine {
   const { text, start, end } = span;
   const hashAt = end - HASH_DIGITS;
-  const timeAt = text.lastIndexOf('\t', hashAt - HASH_START - 1) + 1;
+  const recordedAt = text.lastIndexOf('\t', hashAt - HASH_START - 1) + 1;
+  const timeAt = text.lastIndexOf('\t', recordedAt - 2) + 1;
   const head = text.slice(start, timeAt).split('\t', HEAD_FIELDS);
   const hasHash = text.startsWith(HASH_BEGINS, hashAt - HASH_START);
   const { isGenuine, detail } = hasHash ? compareHash(span, { timeAt, storedHash: text.slice(hashAt, end) }) : FORGED;
@@ -117,6 +120,7 @@ function leafLine(span: LineSpan): LeafLine {
     requests: head[13] ?? '',
     countedOn: head[14] ?? '',
     occurredOn: text.slice(timeAt, timeAt + DATE_LENGTH),
+    recordedAt: text.slice(recordedAt, hashAt - HASH_START),
     detail,
     isGenuine,
   };

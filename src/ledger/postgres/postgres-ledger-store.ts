@@ -7,7 +7,6 @@
 import type pg from 'pg';
 import { invariant } from '../../runtime/errors.js';
 import { faultPoint } from '../../runtime/fault-points.js';
-import type { Account } from '../account.js';
 import type { StreamSource } from '../batch.js';
 import type { RecordedCommand } from '../commands/command-content.js';
 import type { LedgerEntry } from '../entry.js';
@@ -20,6 +19,7 @@ import type {
   LedgerAppend,
   LedgerStore,
   LedgerTransaction,
+  LockedAccount,
   StampedEntries,
   TraceKey,
 } from '../ledger-store.js';
@@ -42,12 +42,12 @@ import { namingBlockers } from './lock-watch.js';
 import { selectParked } from './parked-usage.js';
 import { readPricedVersions } from './price-books.js';
 import {
-  ACCOUNT_SELECT,
-  type AccountRow,
-  accountOf,
   CURSOR_SELECT,
   type CursorRow,
   cursorOf,
+  LOCKED_ACCOUNT_SELECT,
+  type LockedAccountRow,
+  lockedAccountOf,
   safeInteger,
   TRACE_CONTENT_JOIN,
   TRACE_SELECT,
@@ -67,11 +67,11 @@ const OPENING_COLUMNS: readonly ColumnOf<AccountOpening>[] = [
 
 const SOURCE_COLUMNS: readonly ColumnOf<StreamSource>[] = [({ topic }) => topic, ({ partition }) => partition];
 
-const LOCK_ACCOUNTS = `SELECT ${ACCOUNT_SELECT} FROM accounts a WHERE a.tenant_id = ANY($1) ORDER BY a.tenant_id FOR UPDATE`;
+const LOCK_ACCOUNTS = `SELECT ${LOCKED_ACCOUNT_SELECT} FROM accounts a WHERE a.tenant_id = ANY($1) ORDER BY a.tenant_id FOR UPDATE`;
 
 /** No row at all where an account is missing. No account is ever deleted, so those that are counted are there to lock. */
 const LOCK_OPEN_ACCOUNTS = `
-  SELECT ${ACCOUNT_SELECT} FROM accounts a WHERE a.tenant_id = ANY($1)
+  SELECT ${LOCKED_ACCOUNT_SELECT} FROM accounts a WHERE a.tenant_id = ANY($1)
     AND (SELECT count(*) FROM accounts o WHERE o.tenant_id = ANY($1)) = cardinality($1::text[])
   ORDER BY a.tenant_id FOR UPDATE OF a`;
 
@@ -123,13 +123,15 @@ export class PostgresLedgerTransaction implements LedgerTransaction {
   }
 
   async createCursor(cursor: Cursor): Promise<Cursor> {
+    const { nextOffset, batchNo, head, clusterId, log } = cursor;
+    const { topic, partition } = cursor.source;
     await this.#client.query(
-      `INSERT INTO stream_cursors (topic, partition, next_offset, batch_no, head, cluster_id)
-       VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT DO NOTHING`,
-      [cursor.source.topic, cursor.source.partition, cursor.nextOffset, cursor.batchNo, cursor.head, cursor.clusterId],
+      `INSERT INTO stream_cursors (topic, partition, next_offset, batch_no, head, cluster_id, topic_id)
+       VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT DO NOTHING`,
+      [topic, partition, nextOffset, batchNo, head, clusterId, log?.topicId],
     );
     const [existing] = await this.lockCursors([cursor.source]);
-    invariant(existing !== undefined, 'a cursor just created is missing', { topic: cursor.source.topic });
+    invariant(existing !== undefined, 'a cursor just created is missing', { topic });
     return existing;
   }
 
@@ -150,21 +152,21 @@ export class PostgresLedgerTransaction implements LedgerTransaction {
     return new Set(rows.map((row) => row.tenant_id));
   }
 
-  lockAccounts(tenantIds: readonly string[]): Promise<Map<string, Account>> {
+  lockAccounts(tenantIds: readonly string[]): Promise<Map<string, LockedAccount>> {
     return this.#lockAccounts({ name: 'lock-accounts', text: LOCK_ACCOUNTS, values: [arrayLiteral(tenantIds)] });
   }
 
-  async lockOpenAccounts(tenantIds: readonly string[]): Promise<Map<string, Account> | undefined> {
+  async lockOpenAccounts(tenantIds: readonly string[]): Promise<Map<string, LockedAccount> | undefined> {
     const values = [arrayLiteral(tenantIds)];
     const accounts = await this.#lockAccounts({ name: 'lock-open-accounts', text: LOCK_OPEN_ACCOUNTS, values });
     return accounts.size === tenantIds.length ? accounts : undefined;
   }
 
-  async #lockAccounts(statement: pg.QueryConfig): Promise<Map<string, Account>> {
-    const { rows } = await namingBlockers(this.#pool, () => this.#client.query<AccountRow>(statement));
+  async #lockAccounts(statement: pg.QueryConfig): Promise<Map<string, LockedAccount>> {
+    const { rows } = await namingBlockers(this.#pool, () => this.#client.query<LockedAccountRow>(statement));
     await faultPoint('ledger.accounts-locked');
-    const accounts = new Map<string, Account>();
-    for (const row of rows) accounts.set(row.tenant_id, accountOf(row));
+    const accounts = new Map<string, LockedAccount>();
+    for (const row of rows) accounts.set(row.tenant_id, lockedAccountOf(row));
     return accounts;
   }
 

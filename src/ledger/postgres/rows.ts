@@ -7,8 +7,9 @@ import { invariant, TollbookError } from '../../runtime/errors.js';
 import { nameMap } from '../../runtime/name-map.js';
 import type { Account, HoldPolicy } from '../account.js';
 import type { EntryMeters, EntryStatus, EntryUsage } from '../entry.js';
+import type { RecordMark } from '../charged-log.js';
 import type { UsageOutcome } from '../events.js';
-import type { Cursor } from '../ledger-store.js';
+import type { Cursor, LockedAccount } from '../ledger-store.js';
 import { parseAmount } from '../money.js';
 import type { ChargeContent } from '../trace-content.js';
 import type { TraceState } from '../trace.js';
@@ -43,6 +44,20 @@ export interface AccountRow {
 export const ACCOUNT_SELECT =
   'a.tenant_id, a.currency, a.balance, a.held, a.credit_limit, a.daily_quota, a.daily_used, a.daily_date::text AS daily_date, ' +
   'a.monthly_quota, a.monthly_used, a.monthly_month, a.hold_policy, a.seq';
+
+/** A row of `accounts`, selected with LOCKED_ACCOUNT_SELECT. */
+export interface LockedAccountRow extends AccountRow {
+  readonly recorded_at_ms: string | null;
+}
+
+/** The select list that makes a LockedAccountRow of `accounts a`. */
+export const LOCKED_ACCOUNT_SELECT = `${ACCOUNT_SELECT},
+  (extract(epoch FROM a.last_recorded_at) * 1000)::bigint AS recorded_at_ms`;
+
+/** Reads a locked account from its row; not spread, which would cost more than the rest. */
+export function lockedAccountOf(row: LockedAccountRow): LockedAccount {
+  return Object.assign(accountOf(row), { recordedAtMs: Number(row.recorded_at_ms ?? 0) });
+}
 
 /** Reads an account from its row. */
 export function accountOf(row: AccountRow): Account {
@@ -162,10 +177,15 @@ export interface CursorRow {
   readonly batch_no: string;
   readonly head: Buffer;
   readonly cluster_id: string;
+  readonly log_base: string;
+  readonly topic_id: string | null;
+  readonly last_position: string | null;
+  readonly last_digest: Buffer | null;
 }
 
 /** The select list that makes a CursorRow of `stream_cursors`. */
-export const CURSOR_SELECT = 'topic, partition, next_offset, batch_no, head, cluster_id';
+export const CURSOR_SELECT =
+  'topic, partition, next_offset, batch_no, head, cluster_id, log_base, topic_id, last_position, last_digest';
 
 /** Reads a cursor from its row. */
 export function cursorOf(row: CursorRow): Cursor {
@@ -175,7 +195,12 @@ export function cursorOf(row: CursorRow): Cursor {
     batchNo: safeInteger(row.batch_no),
     head: row.head,
     clusterId: row.cluster_id,
+    log: { base: BigInt(row.log_base), topicId: row.topic_id, lastRecord: lastRecordOf(row) },
   };
+}
+
+function lastRecordOf({ last_position: position, last_digest: digest }: CursorRow): RecordMark | null {
+  return position === null || digest === null ? null : { position: BigInt(position), digest };
 }
 
 /** Reads a count that may be missing. */

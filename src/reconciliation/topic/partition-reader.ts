@@ -44,6 +44,8 @@ export class PartitionReader {
   readonly #ports: PartitionReaderPorts;
   readonly #source: StreamSource;
   readonly #bytesMax: number;
+  /** Position in the ledger less offset in Kafka; all other offsets here are positions. */
+  readonly #base: bigint;
   /** The messages of the last fetch, and how many of them have been handed out. */
   #buffer: readonly TopicMessage[] = [];
   #handedOut = 0;
@@ -51,11 +53,16 @@ export class PartitionReader {
   #fetchFrom: bigint;
   #underWay: Promise<Fetched> | undefined;
 
-  constructor(ports: PartitionReaderPorts, source: StreamSource, start: { from: bigint; bytesMax: number }) {
+  constructor(
+    ports: PartitionReaderPorts,
+    source: StreamSource,
+    start: { from: bigint; bytesMax: number; base?: bigint },
+  ) {
     this.#ports = ports;
     this.#source = source;
     this.#fetchFrom = start.from;
     this.#bytesMax = start.bytesMax;
+    this.#base = start.base ?? 0n;
   }
 
   /** Hands out every message below `until` that has not been handed out. Throws KAFKA_UNAVAILABLE. */
@@ -91,15 +98,15 @@ export class PartitionReader {
   /** Starts the next fetch unless enough is held already. */
   prefetch(): void {
     if (this.#holdsMore() || this.#underWay !== undefined) return;
-    this.#underWay = this.#ports.fetch.fetch(this.#source, this.#fetchFrom, this.#bytesMax);
+    this.#underWay = this.#ports.fetch.fetch(this.#source, this.#fetchFrom - this.#base, this.#bytesMax);
     // Whoever takes next hears of a failure; nobody may.
     this.#underWay.catch(() => undefined);
   }
 
   #hold(fetched: Fetched & { kind: 'records' }): void {
-    this.#buffer = fetched.messages.length === 0 ? [] : topicMessages(fetched);
+    this.#buffer = fetched.messages.length === 0 ? [] : topicMessages(fetched, this.#base);
     this.#handedOut = 0;
-    this.#fetchFrom = fetched.nextOffset;
+    this.#fetchFrom = fetched.nextOffset + this.#base;
   }
 
   async #fetched(): Promise<Fetched> {
@@ -129,8 +136,11 @@ export class PartitionReader {
   }
 }
 
-function topicMessages({ messages }: { readonly messages: Parameters<typeof chunksOf>[0] }): TopicMessage[] {
-  const [range] = chunksOf(messages, WHOLE_FETCH);
+function topicMessages(
+  { messages }: { readonly messages: Parameters<typeof chunksOf>[0] },
+  base: bigint,
+): TopicMessage[] {
+  const [range] = chunksOf(messages, { ...WHOLE_FETCH, base });
   return (range?.messages ?? []).map((message, index) => ({
     ...message,
     timestampMs: Number(messages[index]?.timestamp ?? 0),

@@ -5,7 +5,8 @@
  * is a TollbookError.
  */
 import type { Admin, Kafka } from 'kafkajs';
-import type { StreamSource } from '../../ledger/batch.js';
+import { sourceName, type StreamSource } from '../../ledger/batch.js';
+import type { Cursor } from '../../ledger/ledger-store.js';
 import { TollbookError } from '../../runtime/errors.js';
 import { KafkaFetch, unavailable } from './kafka-fetch.js';
 import { PartitionReader } from './partition-reader.js';
@@ -22,6 +23,10 @@ const FETCH_BYTES_TOTAL = 8 * 1024 * 1024;
 const FETCH_BYTES_MIN = 64 * 1024;
 const FETCH_BYTES_MAX = 512 * 1024;
 
+function basesOf(cursors: readonly Cursor[]): Map<string, bigint> {
+  return new Map(cursors.map(({ source, log }) => [sourceName(source), log?.base ?? 0n]));
+}
+
 /** How many bytes a reader fetches at once when there are so many of them. */
 export function fetchBytesFor(readers: number): number {
   const share = Math.floor(FETCH_BYTES_TOTAL / Math.max(1, readers));
@@ -32,17 +37,26 @@ export function fetchBytesFor(readers: number): number {
 export class TopicReader {
   readonly #admin: Admin;
   readonly #fetch: KafkaFetch;
+  readonly #bases: ReadonlyMap<string, bigint>;
   /** The Kafka cluster that is read. */
   readonly clusterId: string;
 
-  private constructor(admin: Admin, fetch: KafkaFetch, clusterId: string) {
+  private constructor(
+    admin: Admin,
+    fetch: KafkaFetch,
+    { clusterId, bases }: { readonly clusterId: string; readonly bases: ReadonlyMap<string, bigint> },
+  ) {
     this.#admin = admin;
     this.#fetch = fetch;
+    this.#bases = bases;
     this.clusterId = clusterId;
   }
 
-  /** Connects. Throws KAFKA_UNAVAILABLE, TOPIC_MISSING. */
-  static async open(kafka: Kafka, topics: readonly string[]): Promise<TopicReader> {
+  /**
+   * Connects. Offsets in and out are positions of the ledger, which are Kafka's offsets unless its cursors say otherwise.
+   * Throws KAFKA_UNAVAILABLE, TOPIC_MISSING.
+   */
+  static async open(kafka: Kafka, topics: readonly string[], cursors: readonly Cursor[] = []): Promise<TopicReader> {
     const admin = kafka.admin();
     try {
       await admin.connect();
@@ -50,7 +64,7 @@ export class TopicReader {
       const missing = topics.filter((topic) => !existing.has(topic));
       if (missing.length > 0) throw new TollbookError('TOPIC_MISSING', `topic ${missing.join(', ')} does not exist`);
       const { clusterId } = await admin.describeCluster();
-      return new TopicReader(admin, await KafkaFetch.open(kafka, topics), clusterId);
+      return new TopicReader(admin, await KafkaFetch.open(kafka, topics), { clusterId, bases: basesOf(cursors) });
     } catch (error) {
       await admin.disconnect();
       throw unavailable(error);
@@ -63,7 +77,11 @@ export class TopicReader {
       throw unavailable(error);
     });
     return partitions
-      .map(({ partition, low, high }) => ({ source: { topic, partition }, start: BigInt(low), end: BigInt(high) }))
+      .map(({ partition, low, high }) => {
+        const source = { topic, partition };
+        const base = this.#baseOf(source);
+        return { source, start: BigInt(low) + base, end: BigInt(high) + base };
+      })
       .sort((left, right) => left.source.partition - right.source.partition);
   }
 
@@ -72,14 +90,21 @@ export class TopicReader {
     const offsets = await this.#admin.fetchTopicOffsetsByTimestamp(topic, atMs).catch((error: unknown) => {
       throw unavailable(error);
     });
-    return new Map(offsets.map(({ partition, offset }) => [partition, BigInt(offset)]));
+    return new Map(
+      offsets.map(({ partition, offset }) => [partition, BigInt(offset) + this.#baseOf({ topic, partition })]),
+    );
   }
 
   /** A reader of a partition from an offset on. */
   partition(source: StreamSource, start: { from: bigint; bytesMax: number }): PartitionReader {
     const logStart = async ({ topic, partition }: StreamSource): Promise<bigint> =>
       (await this.bounds(topic)).find((each) => each.source.partition === partition)?.start ?? 0n;
-    return new PartitionReader({ fetch: this.#fetch, logStart }, source, start);
+    const base = this.#baseOf(source);
+    return new PartitionReader({ fetch: this.#fetch, logStart }, source, { ...start, base });
+  }
+
+  #baseOf(source: StreamSource): bigint {
+    return this.#bases.get(sourceName(source)) ?? 0n;
   }
 
   async close(): Promise<void> {

@@ -16,9 +16,10 @@ import {
   accountReportText,
   accountTable,
 } from './account-documents.js';
-import { printJson, unknownAccount, withLedgerQueries } from './ledger-reading.js';
+import { unknownAccount, withLedgerQueries } from './ledger-reading.js';
 import { amountValue, identifier, instantValue, wholeNumber } from './option-values.js';
 import { glanceAtQuota } from './quota-glance.js';
+import { printJson, printText } from './output.js';
 
 interface ShowFlags {
   readonly at?: string;
@@ -49,7 +50,7 @@ export function registerAccountShowCommands(program: Command): void {
         readReport(queries, config, { tenantId, at: flags.at }),
       );
       if (flags.json === true) printJson(accountReportDocument(report));
-      else process.stdout.write(accountReportText(report));
+      else printText(accountReportText(report));
     });
   account
     .command('list')
@@ -101,6 +102,6 @@ function printPage({ accounts, next }: AccountPage, json: boolean): void {
     return;
   }
   const none = next === null ? 'no account\n' : `no account up to ${next}\n`;
-  process.stdout.write(accounts.length === 0 ? none : accountTable(accounts));
+  printText(accounts.length === 0 ? none : accountTable(accounts));
   if (next !== null) process.stderr.write(`more: --after ${next}\n`);
 }

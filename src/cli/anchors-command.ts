@@ -21,9 +21,9 @@ import { type Config, loadConfig } from '../runtime/config.js';
 import { TollbookError } from '../runtime/errors.js';
 import { createPostgresPool } from '../runtime/postgres.js';
 import { anchorPlaces, anchorSinks, filePath, noAnchorPlace } from './anchor-parts.js';
-import { printJson } from './ledger-reading.js';
 import { plainText } from './option-values.js';
 import { plainTable } from './plain-table.js';
+import { printJson, printText } from './output.js';
 
 interface PublishFlags {
   readonly replace?: boolean;
@@ -75,7 +75,7 @@ async function publish(flags: PublishFlags): Promise<void> {
     for (const sink of sinks) await sink.close();
   }
   if (flags.json === true) printJson({ places: results.map(publishedDocument) });
-  else process.stdout.write(results.map(publishedText).join(''));
+  else printText(results.map(publishedText).join(''));
   if (results.some(({ broken }) => broken.length > 0)) process.exitCode = 1;
 }
 
@@ -143,7 +143,7 @@ async function list(flags: ListFlags): Promise<void> {
   for (const [place, { source, batchNo, hash, anchoredAt }] of found) {
     table.push([source.topic, source.partition, batchNo, `${hash.slice(0, 16)}…`, anchoredAt, place]);
   }
-  process.stdout.write(found.length === 0 ? 'no anchor\n' : `${table.toString()}\n`);
+  printText(found.length === 0 ? 'no anchor\n' : `${table.toString()}\n`);
 }
 
 async function anchorsOf(place: AnchorPlace): Promise<[place: string, anchor: Anchor][]> {

@@ -7,10 +7,10 @@ import { type Command, InvalidArgumentError } from 'commander';
 import { auditLedger } from '../projections/audit-sweep.js';
 import type { TenantScope } from '../projections/tenant-walk.js';
 import { auditDocument, auditText } from './audit-documents.js';
-import { printJson } from './ledger-reading.js';
 import { identifier, wholeNumber } from './option-values.js';
 import { assertTenants, type RebuildWorld, withRebuildWorld } from './rebuild-world.js';
 import { TollbookError } from '../runtime/errors.js';
+import { printJson, printText } from './output.js';
 
 interface AuditFlags {
   readonly sample: number | 'all';
@@ -83,7 +83,7 @@ async function runAudit(flags: AuditFlags): Promise<void> {
         }),
     );
     if (flags.json === true) printJson(auditDocument(report, flags.repair === true));
-    else process.stdout.write(auditText(report, flags.repair === true));
+    else printText(auditText(report, flags.repair === true));
     if (report.left > 0 || report.restless > 0) process.exitCode = 1;
     if (report.next !== null) throw world.stopped(`when ${report.tenants} of ${total} tenants were looked at`);
   });

@@ -15,6 +15,7 @@ import { decodeCompleted, decodePending } from '../contract/event-gate.js';
 import type { GateLimits, GateResult } from '../contract/event-gate.js';
 import type { UsageEvent } from '../ledger/events.js';
 import { TollbookError } from '../runtime/errors.js';
+import { printText } from './output.js';
 
 const DIRECTORY_DEFAULT = 'contract';
 const LIMITS: GateLimits = { eventBytesMax: 1_048_576 };
@@ -46,7 +47,7 @@ export function registerContractCommand(program: Command): void {
 }
 
 async function write(folder: string): Promise<void> {
-  for (const { name } of await writeContract(folder)) process.stdout.write(`wrote ${join(folder, name)}\n`);
+  for (const { name } of await writeContract(folder)) printText(`wrote ${join(folder, name)}\n`);
 }
 
 async function check(folder: string): Promise<void> {
@@ -55,7 +56,7 @@ async function check(folder: string): Promise<void> {
     process.stderr.write(`${join(folder, name)} is ${state}; run \`tollbook contract write\`\n`);
   }
   if (differences.length > 0) process.exitCode = 1;
-  else process.stdout.write(`the contract files in ${folder} are current\n`);
+  else printText(`the contract files in ${folder} are current\n`);
 }
 
 async function validate(file: string, kind: UsageKind): Promise<void> {
@@ -67,7 +68,7 @@ async function validate(file: string, kind: UsageKind): Promise<void> {
     invalid += 1;
     process.stderr.write(`${file}:${line}: ${result.reason} ${result.detail}\n`);
   }
-  process.stdout.write(`${documents.length} events, ${documents.length - invalid} valid, ${invalid} invalid\n`);
+  printText(`${documents.length} events, ${documents.length - invalid} valid, ${invalid} invalid\n`);
   if (invalid > 0) process.exitCode = 1;
 }
 

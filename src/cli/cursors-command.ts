@@ -15,6 +15,7 @@ import type { StreamSource } from '../ledger/batch.js';
 import { UNKNOWN_LOG } from '../ledger/charged-log.js';
 import type { Cursor } from '../ledger/ledger-store.js';
 import { offsetValue, plainText, wholeNumber } from './option-values.js';
+import { printText } from './output.js';
 
 const SHOWN_DIGITS = 16;
 
@@ -66,7 +67,7 @@ async function withPool(work: (pool: pg.Pool) => Promise<void>): Promise<void> {
 async function list(pool: pg.Pool, json: boolean): Promise<void> {
   const cursors = (await new PostgresLedgerReader(pool).readCursors()).map(documentOf);
   if (json) {
-    process.stdout.write(`${JSON.stringify(cursors)}\n`);
+    printText(`${JSON.stringify(cursors)}\n`);
     return;
   }
   const table = plainTable(['topic', 'partition', 'next offset', 'batches', 'chain head', 'topic id', 'last message']);
@@ -74,7 +75,7 @@ async function list(pool: pg.Pool, json: boolean): Promise<void> {
     const last = lastMessage === null ? '-' : `${lastMessage.offset} ${shortened(lastMessage.digest)}`;
     table.push([topic, partition, nextOffset, batches, shortened(head), shortened(topicId ?? '-'), last]);
   }
-  process.stdout.write(`${table.toString()}\n`);
+  printText(`${table.toString()}\n`);
 }
 
 /** Enough of a hash for people to compare. */
@@ -108,7 +109,7 @@ function documentOf({ source, nextOffset, batchNo, head, log = UNKNOWN_LOG }: Cu
 async function accept(pool: pg.Pool, flags: AcceptGapFlags): Promise<void> {
   const { topic, partition, to, actor, reason } = flags;
   const from = await acceptGap(pool, { source: { topic, partition }, toOffset: to, actor, reason });
-  process.stdout.write(
+  printText(
     flags.json === true
       ? `${JSON.stringify({ topic, partition, from: from.toString(), to: to.toString() })}\n`
       : `accepted the loss of offsets ${from} to ${to - 1n} of ${topic}/${partition}; restart the consumers to go on\n`,

@@ -21,9 +21,10 @@ import { waitForRedis } from '../runtime/redis.js';
 import { clockBeside } from '../runtime/postgres-time.js';
 import { chargingParts } from './charging-parts.js';
 import { assertNone, type LetterSelection, selectLetters, type SelectionFlags } from './dead-letter-selection.js';
-import { visibleLine } from './dead-letter-text.js';
+import { visibleLine } from '../runtime/printable.js';
 import { openRedis } from './ledger-process.js';
 import { startProgress } from './progress.js';
+import { printText } from './output.js';
 
 /** The flags of a change. */
 export interface ChangeFlags extends SelectionFlags {
@@ -180,13 +181,13 @@ function tell(tally: Tally, { json, isDryRun }: { json: boolean; isDryRun: boole
   const leftOff = letters - told.length;
   if (json) {
     const document = { dryRun: isDryRun, selected: letters, results, outcomes, letters: told, lettersLeftOff: leftOff };
-    process.stdout.write(`${JSON.stringify(document)}\n`);
+    printText(`${JSON.stringify(document)}\n`);
     return;
   }
   const lines = told.map((letter) => `${letter.position}  ${wordsOf(letter, isDryRun)}`);
   if (leftOff > 0) lines.push(`… and ${leftOff} more`);
   lines.push(summaryOf(tally, isDryRun));
-  process.stdout.write(`${lines.join('\n')}\n`);
+  printText(`${lines.join('\n')}\n`);
 }
 
 function wordsOf({ result, outcome, entry, reason, detail }: ToldLetter, isDryRun: boolean): string {

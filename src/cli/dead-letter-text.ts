@@ -8,6 +8,7 @@ import { type LetterAction, letterName, type LetterSummary } from '../ledger/dea
 import type { LetterCount, LetterStory } from '../ledger/dead-letter-store.js';
 import type { LedgerEntry } from '../ledger/entry.js';
 import { displayAmount, formatAmount } from '../ledger/money.js';
+import { visibleLine, visibleText } from '../runtime/printable.js';
 import { plainTable } from './plain-table.js';
 
 /** Bytes as text: themselves when they are UTF-8, else base64. */
@@ -19,8 +20,6 @@ export interface ReadableBytes {
 const DETAIL_SHOWN = 60;
 /** More than any event needs; what is longer was refused for its size. */
 const VALUE_SHOWN = 8_000;
-const CONTROL = /\p{Cc}/gu;
-const CONTROL_IN_LINES = /[^\P{Cc}\n\t]/gu;
 
 /** Makes bytes readable without losing any; null stays null. */
 export function readableBytes(bytes: Buffer | null): ReadableBytes | null {
@@ -31,15 +30,6 @@ export function readableBytes(bytes: Buffer | null): ReadableBytes | null {
   } catch {
     return { encoding: 'base64', text: bytes.toString('base64') };
   }
-}
-
-/** A text on one line, with control characters written out. */
-export function visibleLine(text: string): string {
-  return text.replace(CONTROL, written);
-}
-
-function written(character: string): string {
-  return `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`;
 }
 
 /** A dead letter of a list as JSON. */
@@ -160,10 +150,7 @@ function valueLines(value: Buffer | null): string[] {
   if (value === null || readable === null) return ['  value     none'];
   const { encoding, text } = readable;
   const part = text.length > VALUE_SHOWN ? `, the first ${VALUE_SHOWN} characters; --raw and --json show all` : '';
-  return [
-    `  value     ${value.length} bytes, as ${encoding}${part}`,
-    text.slice(0, VALUE_SHOWN).replace(CONTROL_IN_LINES, written),
-  ];
+  return [`  value     ${value.length} bytes, as ${encoding}${part}`, visibleText(text.slice(0, VALUE_SHOWN))];
 }
 
 function actionLine(action: LetterAction): string {

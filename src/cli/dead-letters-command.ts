@@ -35,6 +35,7 @@ import {
   totalOf,
 } from './dead-letter-text.js';
 import { plainText, wholeNumber } from './option-values.js';
+import { printText } from './output.js';
 
 interface ListFlags extends FilterFlags {
   readonly reason?: FilterFlags['letterReason'];
@@ -159,12 +160,12 @@ async function list(reader: DeadLetterReader, flags: ListFlags): Promise<void> {
   const counts = await reader.count(filter);
   if (flags.json === true) {
     const [total, byReason] = [totalOf(counts), lettersByReason(counts)];
-    process.stdout.write(`${JSON.stringify({ letters: letters.map(summaryJson), total, byReason, next })}\n`);
+    printText(`${JSON.stringify({ letters: letters.map(summaryJson), total, byReason, next })}\n`);
     return;
   }
-  if (letters.length > 0) process.stdout.write(`${summaryTable(letters)}\n`);
-  process.stdout.write(`${countsLine(counts, flags.state === 'all' ? '' : flags.state)}\n`);
-  if (next !== null) process.stdout.write(`more: --after ${next}\n`);
+  if (letters.length > 0) printText(`${summaryTable(letters)}\n`);
+  printText(`${countsLine(counts, flags.state === 'all' ? '' : flags.state)}\n`);
+  if (next !== null) printText(`more: --after ${next}\n`);
 }
 
 async function placeOf(reader: DeadLetterReader, position: LetterPosition): Promise<LetterPlace> {
@@ -175,7 +176,7 @@ async function placeOf(reader: DeadLetterReader, position: LetterPosition): Prom
 async function show(reader: DeadLetterReader, position: LetterPosition, flags: ShowFlags): Promise<void> {
   const story = (await reader.story(position)) ?? unknownLetter(position);
   if (flags.raw === true) await writeRaw(story);
-  else process.stdout.write(flags.json === true ? `${JSON.stringify(storyJson(story))}\n` : storyText(story));
+  else printText(flags.json === true ? `${JSON.stringify(storyJson(story))}\n` : storyText(story));
 }
 
 /** Resolves once the bytes are handed over, since the process ends right after. */

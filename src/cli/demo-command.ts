@@ -40,6 +40,7 @@ import { connectAdmin, defaultTerms, openRedis, startLedgerProcess } from './led
 import { wholeNumber } from './option-values.js';
 import { startProgress } from './progress.js';
 import { enterRunWorld } from './run-world.js';
+import { printText } from './output.js';
 
 interface DemoFlags {
   readonly requests: number;
@@ -102,9 +103,7 @@ async function playDemo(config: Readonly<Config>, flags: DemoFlags): Promise<Dem
     const summary = summarise({ expectation: plan.expectation, counts, tenants, proofs, elapsedMs });
     await mkdir(dirname(flags.out), { recursive: true });
     await writeFile(flags.out, `${JSON.stringify(summary, null, 2)}\n`);
-    process.stdout.write(
-      flags.json === true ? `${JSON.stringify(summary)}\n` : demoTables(summary, tenants, flags.out),
-    );
+    printText(flags.json === true ? `${JSON.stringify(summary)}\n` : demoTables(summary, tenants, flags.out));
     return summary;
   } finally {
     await pool.end();

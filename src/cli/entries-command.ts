@@ -9,8 +9,9 @@ import type { EntryStatus, EntryType } from '../ledger/entry.js';
 import type { EntryFilter, EntryListing, EntryPage } from '../ledger/ledger-queries.js';
 import { TollbookError } from '../runtime/errors.js';
 import { entriesCsv, entryDocument, entryTable } from './entry-documents.js';
-import { printJson, unknownAccount, withLedgerQueries } from './ledger-reading.js';
+import { unknownAccount, withLedgerQueries } from './ledger-reading.js';
 import { identifier, instantValue, plainText, wholeNumber } from './option-values.js';
+import { printJson, printRaw, printText } from './output.js';
 
 interface EntriesFlags extends EntryFilter {
   readonly tenant: string;
@@ -109,8 +110,8 @@ function printPage({ entries, next, lastSeq }: EntryPage, { tenant, json, csv }:
     printJson({ tenantId: tenant, entries: entries.map(entryDocument), next, lastSeq });
     return;
   }
-  if (csv === true) process.stdout.write(entriesCsv(entries));
-  else process.stdout.write(entries.length === 0 ? noEntry(next) : entryTable(entries));
+  if (csv === true) printRaw(entriesCsv(entries));
+  else printText(entries.length === 0 ? noEntry(next) : entryTable(entries));
   if (next !== null) process.stderr.write(`more, up to entry ${lastSeq}: --after ${next}\n`);
 }
 

@@ -5,6 +5,7 @@
  */
 import type { RecordedEntry } from '../ledger/ledger-queries.js';
 import { displayAmount, formatAmount } from '../ledger/money.js';
+import { csvCell } from '../runtime/printable.js';
 import { plainTable } from './plain-table.js';
 
 type Value = string | number | boolean | null | Readonly<Record<string, unknown>>;
@@ -81,7 +82,7 @@ function columnOf(name: string): string {
 export function csvText(value: Value): string {
   if (value === null) return '';
   const text = typeof value === 'object' ? JSON.stringify(value) : String(value);
-  return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
+  return csvCell(text);
 }
 
 /** Entries as a table: what a person follows a balance with. */

@@ -25,6 +25,7 @@ import { waitForRedis } from '../runtime/redis.js';
 import { defaultTerms } from './charging-parts.js';
 import { openRedis } from './ledger-process.js';
 import { identifier, plainText } from './option-values.js';
+import { printText } from './output.js';
 
 const PROJECT_WAIT_MAX_MS = 1_000;
 
@@ -60,7 +61,7 @@ export async function runLedgerCommand(
 ): Promise<void> {
   const result = await book(command);
   const text = result.outcome === 'booked' ? sentence(result.entry) : repetition(command, result.entry);
-  process.stdout.write(json === true ? `${JSON.stringify(documentOf(command, result))}\n` : `${text}\n`);
+  printText(json === true ? `${JSON.stringify(documentOf(command, result))}\n` : `${text}\n`);
 }
 
 async function book(command: LedgerCommand): Promise<CommandResult> {

@@ -28,8 +28,3 @@ export async function withLedgerQueries<T>(
 export function unknownAccount(tenantId: string): TollbookError {
   return new TollbookError('ACCOUNT_UNKNOWN', `tenant ${tenantId} has no account`, { context: { tenantId } });
 }
-
-/** Prints one JSON document. */
-export function printJson(document: unknown): void {
-  process.stdout.write(`${JSON.stringify(document)}\n`);
-}

@@ -27,6 +27,7 @@ import { registerEntriesCommand } from './entries-command.js';
 import { registerExportCommand } from './export-command.js';
 import { registerMigrateCommand } from './migrate-command.js';
 import { registerMoneyCommands } from './money-commands.js';
+import { printNote } from './output.js';
 import { packageVersion } from './package-version.js';
 import { registerPricesCommand } from './prices-command.js';
 import { registerReceiptCommand } from './receipt-command.js';
@@ -91,12 +92,10 @@ function forEachCommand(command: Command, visit: (command: Command) => void): vo
 function exitCodeOf(error: unknown): number {
   if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2;
   if (!isTollbookError(error)) {
-    process.stderr.write(
-      `tollbook: unexpected: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`,
-    );
+    printNote(`tollbook: unexpected: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`);
     return 1;
   }
-  process.stderr.write(`tollbook: ${error.code}: ${error.message}\n`);
+  printNote(`tollbook: ${error.code}: ${error.message}\n`);
   return error.code === 'USAGE_INVALID' ? 2 : 1;
 }
 

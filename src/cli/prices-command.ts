@@ -21,6 +21,7 @@ import { TollbookError } from '../runtime/errors.js';
 import { createPostgresPool } from '../runtime/postgres.js';
 import { bookName, currencyCode, instantValue, labelText, plainText } from './option-values.js';
 import { plainTable } from './plain-table.js';
+import { printText } from './output.js';
 
 interface ImportFlags {
   readonly book: string;
@@ -94,7 +95,7 @@ async function runImport(file: string, flags: ImportFlags): Promise<void> {
   const { json, ...wanted } = flags;
   await withPool(async (pool) => {
     const result = await importPrices(pool, { ...wanted, map }, systemClock);
-    process.stdout.write(json === true ? `${JSON.stringify(importJson(map, result))}\n` : importText(map, result));
+    printText(json === true ? `${JSON.stringify(importJson(map, result))}\n` : importText(map, result));
   });
 }
 
@@ -136,7 +137,7 @@ function counted(count: number, words: string): string[] {
 async function list(pool: pg.Pool, json: boolean): Promise<void> {
   const versions = await readVersions(pool);
   if (json) {
-    process.stdout.write(`${JSON.stringify(versions.map(versionJson))}\n`);
+    printText(`${JSON.stringify(versions.map(versionJson))}\n`);
     return;
   }
   const table = plainTable(['price version', 'in effect from', 'currency', 'models', 'imported by', 'imported at']);
@@ -144,14 +145,14 @@ async function list(pool: pg.Pool, json: boolean): Promise<void> {
     const { effectiveFrom, currency, models, actor, importedAt } = version;
     table.push([priceVersionOf(version), effectiveFrom, currency, models, actor, importedAt]);
   }
-  process.stdout.write(`${table.toString()}\n`);
+  printText(`${table.toString()}\n`);
 }
 
 async function show(pool: pg.Pool, book: string, { at, json, ...filter }: ShowFlags): Promise<void> {
   const version = await versionAt(pool, book, at ?? new Date(systemClock.nowMs()).toISOString());
   const prices = await readPrices(pool, version, filter);
   if (json === true) {
-    process.stdout.write(`${JSON.stringify({ ...versionJson(version), prices })}\n`);
+    printText(`${JSON.stringify({ ...versionJson(version), prices })}\n`);
     return;
   }
   const table = plainTable(['provider', 'model', 'input per 1k', 'output per 1k', 'further meters per 1k']);
@@ -159,7 +160,7 @@ async function show(pool: pg.Pool, book: string, { at, json, ...filter }: ShowFl
     table.push([provider, model, inputPer1k, outputPer1k, metersText(meters)]);
   }
   const heading = `${priceVersionOf(version)} (${version.currency}), in effect from ${version.effectiveFrom}`;
-  process.stdout.write(`${heading}, ${prices.length} names\n${table.toString()}\n`);
+  printText(`${heading}, ${prices.length} names\n${table.toString()}\n`);
 }
 
 function metersText(meters: ModelPrices['meters']): string {

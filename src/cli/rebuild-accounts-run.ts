@@ -6,9 +6,9 @@
 import { projectAfresh } from '../projections/audit-repair.js';
 import type { TenantScope } from '../projections/tenant-walk.js';
 import { type AccountDrift, rebuildAccounts } from '../reconciliation/rebuild-accounts.js';
-import { printJson } from './ledger-reading.js';
 import type { RebuildFlags } from './rebuild-command.js';
 import type { LongWork, RebuildWorld } from './rebuild-world.js';
+import { printJson, printText } from './output.js';
 
 const SHOWN_MAX = 100;
 
@@ -53,7 +53,7 @@ export async function repairAndReport(
   );
   const seconds = Math.max(1, world.clock.nowMs() - startedMs) / 1000;
   if (json === true) printJson(documentOf(findings, { ...result, seconds, isDryRun }));
-  else process.stdout.write(textOf(findings, { ...result, seconds, isDryRun }));
+  else printText(textOf(findings, { ...result, seconds, isDryRun }));
   const left = findings.unmendable + (isDryRun ? findings.differing : 0);
   if (left > 0) process.exitCode = 1;
   return result.next;

@@ -13,9 +13,9 @@ import type { TenantScope } from '../projections/tenant-walk.js';
 import { TollbookError } from '../runtime/errors.js';
 import { addTenant } from './audit-command.js';
 import { auditDocument, auditText } from './audit-documents.js';
-import { printJson } from './ledger-reading.js';
 import { identifier } from './option-values.js';
 import { assertTenants, type LongWork, type RebuildWorld, withRebuildWorld } from './rebuild-world.js';
+import { printJson, printText } from './output.js';
 
 /** The options of a rebuild. */
 export interface RebuildFlags {
@@ -96,7 +96,7 @@ async function setHashes(world: RebuildWorld, scope: TenantScope, flags: Rebuild
   if (json === true) printJson({ mode: 'in place', ...result, complete: result.next === null, seconds, perSecond });
   else {
     const mended = result.mended === 0 ? '' : `; ${result.mended} held what nobody may write there`;
-    process.stdout.write(`${result.tenants} hashes set anew in ${seconds} s (${perSecond}/s)${mended}\n`);
+    printText(`${result.tenants} hashes set anew in ${seconds} s (${perSecond}/s)${mended}\n`);
   }
   return result.next;
 }
@@ -111,7 +111,7 @@ async function compareHashes(world: RebuildWorld, scope: TenantScope, flags: Reb
     }),
   );
   if (json === true) printJson({ mode: repairs ? 'aside' : 'dry run', ...auditDocument(report, repairs) });
-  else process.stdout.write(auditText(report, repairs));
+  else printText(auditText(report, repairs));
   if (report.left > 0 || report.restless > 0) process.exitCode = 1;
   return report.next;
 }

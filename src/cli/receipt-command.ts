@@ -17,9 +17,9 @@ import { loadConfig } from '../runtime/config.js';
 import { TollbookError } from '../runtime/errors.js';
 import { createPostgresPool } from '../runtime/postgres.js';
 import { anchorPlaces, filePath } from './anchor-parts.js';
-import { printJson } from './ledger-reading.js';
 import { identifier, wholeNumber } from './option-values.js';
 import { traceArgument } from './trace-show-command.js';
+import { printJson, printText } from './output.js';
 
 interface IssueFlags {
   readonly entry?: number;
@@ -68,7 +68,7 @@ export function registerReceiptCommand(program: Command): void {
 async function issue(tenantId: string, traceId: string, flags: IssueFlags): Promise<void> {
   const issued = await issueFor({ tenantId, traceId }, flags);
   const document = `${JSON.stringify(issued.receipt, null, 2)}\n`;
-  if (flags.out === undefined) process.stdout.write(document);
+  if (flags.out === undefined) printText(document);
   else await writeOut(flags.out, document);
   process.stderr.write(`${reachText(issued)}\n`);
 }
@@ -121,7 +121,7 @@ async function verify(
   const checked = checkReceipt(await readDocument(path));
   const verdict = anchorsFile === undefined ? checked : await vouchedFor(checked, anchorsFile);
   if (json === true) printJson(verdictDocument(verdict));
-  else process.stdout.write(verdictText(verdict));
+  else printText(verdictText(verdict));
   if (verdict.kind === 'invalid') process.exitCode = 1;
 }
 

@@ -19,6 +19,7 @@ import { assertRepairFlags, type ReconcileFlags, reconcileOptions, requestOf } f
 import { type RepairDocument, repairMissing } from './reconcile-repair.js';
 import { reconcileText } from './reconcile-text.js';
 import { type ReconcileWorld, withReconcileWorld } from './reconcile-world.js';
+import { printText } from './output.js';
 
 const HELP = `
 Reads both topics with a reader of its own (no consumer group) from the start of what Kafka still has to where the logs end
@@ -48,7 +49,7 @@ async function run(flags: ReconcileFlags): Promise<void> {
   assertRepairFlags(flags);
   const outcome = await withReconcileWorld(flags, requestOf, (world) => runIn(world, flags));
   const { report, afterRepair } = outcome;
-  process.stdout.write(
+  printText(
     flags.json === true
       ? `${JSON.stringify({ ...report, ...withoutReport(outcome) })}\n`
       : reconcileText(outcome.report, outcome),

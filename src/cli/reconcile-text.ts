@@ -1,6 +1,6 @@
 /** Owns: what `tollbook reconcile` prints for people: the verdict, what was compared, and what is wrong. */
 import type { ReconcileReport } from '../reconciliation/reconcile/report.js';
-import { visibleLine } from './dead-letter-text.js';
+import { visibleLine } from '../runtime/printable.js';
 import type { RepairDocument } from './reconcile-repair.js';
 
 /** Findings and repairs told one by one; the report has more. */

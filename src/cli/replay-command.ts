@@ -24,11 +24,11 @@ import { TollbookError } from '../runtime/errors.js';
 import { createPostgresPool } from '../runtime/postgres.js';
 import { listenForStop } from '../runtime/shutdown.js';
 import { chargingSettings } from './charging-parts.js';
-import { printJson } from './ledger-reading.js';
 import { wholeNumber } from './option-values.js';
 import { type Progress, startProgress } from './progress.js';
 import { readerKafka } from './reconcile-world.js';
 import { isEqual, replayDocument, replayText } from './replay-text.js';
+import { printJson, printText } from './output.js';
 
 interface ReplayFlags {
   readonly intoShadow?: boolean;
@@ -89,7 +89,7 @@ async function runReplay(flags: ReplayFlags): Promise<void> {
 
 function print(found: ShadowReplay, { json, keep }: ReplayFlags): void {
   if (json === true) printJson(replayDocument(found, keep === true));
-  else process.stdout.write(replayText(found, keep === true));
+  else printText(replayText(found, keep === true));
   if (!isEqual(found)) process.exitCode = 1;
 }
 

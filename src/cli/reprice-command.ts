@@ -15,10 +15,11 @@ import { loadConfig } from '../runtime/config.js';
 import { TollbookError } from '../runtime/errors.js';
 import { createPostgresPool } from '../runtime/postgres.js';
 import { listenForStop } from '../runtime/shutdown.js';
-import { printJson, unknownAccount } from './ledger-reading.js';
+import { unknownAccount } from './ledger-reading.js';
 import { bookName, currencyCode, identifier, instantValue } from './option-values.js';
 import { startProgress } from './progress.js';
 import { repriceCsv, repriceDocument, repriceText } from './reprice-text.js';
+import { printJson, printRaw, printText } from './output.js';
 
 interface BookVersion {
   readonly book: string;
@@ -88,7 +89,8 @@ function print(
   { flags, prices, filter }: { flags: RepriceFlags; prices: string; filter: UsageFilter },
 ): void {
   if (flags.json === true) return printJson(repriceDocument(found, { prices, filter }));
-  process.stdout.write(flags.csv === true ? repriceCsv(found) : repriceText(found, prices));
+  if (flags.csv === true) printRaw(repriceCsv(found));
+  else printText(repriceText(found, prices));
 }
 
 /** Throws USAGE_INVALID. */

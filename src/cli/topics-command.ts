@@ -12,6 +12,7 @@ import { createKafka } from '../runtime/kafka.js';
 import { createReadyTopics } from '../runtime/kafka-topics.js';
 import { usageTopicSettings } from '../runtime/topic-settings.js';
 import { wholeNumber } from './option-values.js';
+import { printText } from './output.js';
 
 interface TopicsFlags {
   readonly partitions: number;
@@ -53,7 +54,7 @@ export function registerTopicsCommand(program: Command): void {
       const anchor = config.anchorTopic === '' ? NOTHING : await createAnchorTopic(kafka, config.anchorTopic, flags);
       const created = [...usage.created, ...anchor.created];
       const differences = [...usage.differences, ...anchor.differences];
-      process.stdout.write(
+      printText(
         flags.json === true
           ? `${JSON.stringify({ created, differences })}\n`
           : told({ created: usage.created, differences }, anchor.created, flags),

@@ -8,11 +8,12 @@ import { type Command, InvalidArgumentError } from 'commander';
 import { IDENTIFIER, IDENTIFIER_ALLOWED } from '../ledger/identifier.js';
 import type { TraceKey } from '../ledger/ledger-store.js';
 import { TollbookError } from '../runtime/errors.js';
-import { printJson, withLedgerQueries } from './ledger-reading.js';
+import { withLedgerQueries } from './ledger-reading.js';
 import { identifier } from './option-values.js';
 import { glanceAtQuota } from './quota-glance.js';
 import { outcomeOf, traceDocument, type TraceReport } from './trace-documents.js';
 import { traceText } from './trace-text.js';
+import { printJson, printText } from './output.js';
 
 interface TraceFlags {
   readonly tenant: string;
@@ -32,7 +33,7 @@ export function registerTraceShowCommand(program: Command): void {
     .action(async (traceId: string, { tenant: tenantId, json }: TraceFlags) => {
       const report = await readReport({ tenantId, traceId });
       if (json === true) printJson(traceDocument(report));
-      else process.stdout.write(traceText(report));
+      else printText(traceText(report));
     });
 }
 

@@ -35,6 +35,7 @@ import {
 import { plainTable } from './plain-table.js';
 import { meterPrices, parkedPosition, parkedPositionText, unitPrice } from './price-values.js';
 import { startProgress } from './progress.js';
+import { printText } from './output.js';
 
 interface ListFlags {
   readonly tenant?: string;
@@ -127,7 +128,7 @@ async function list(pool: pg.Pool, flags: ListFlags): Promise<void> {
   const last = page[page.length - 1];
   const next = found.length > limit && last !== undefined ? parkedPositionText(last) : null;
   if (json === true) {
-    process.stdout.write(`${JSON.stringify({ parked: page.map(parkedJson), next })}\n`);
+    printText(`${JSON.stringify({ parked: page.map(parkedJson), next })}\n`);
     return;
   }
   const table = plainTable(['parked at', 'tenant', 'trace', 'provider', 'model', 'used without a price']);
@@ -135,7 +136,7 @@ async function list(pool: pg.Pool, flags: ListFlags): Promise<void> {
     table.push([recordedAt, tenantId, traceId, event.provider, event.model, meters.join(', ')]);
   }
   const more = next === null ? '' : `more: --after ${next}\n`;
-  process.stdout.write(page.length === 0 ? 'nothing is parked\n' : `${table.toString()}\n${more}`);
+  printText(page.length === 0 ? 'nothing is parked\n' : `${table.toString()}\n${more}`);
 }
 
 function parkedJson({ tenantId, traceId, event, meters, source, recordedAt }: OpenParked): object {
@@ -204,7 +205,7 @@ async function priceAll(named: readonly (string | undefined)[], flags: PriceFlag
       progress.stop();
     }
   });
-  process.stdout.write(json === true ? `${JSON.stringify(result)}\n` : allText(book, result));
+  printText(json === true ? `${JSON.stringify(result)}\n` : allText(book, result));
 }
 
 function allText(book: string, { committed, failed, left }: ParkedPricingResult): string {

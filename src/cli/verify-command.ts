@@ -13,10 +13,11 @@ import { loadConfig } from '../runtime/config.js';
 import { TollbookError } from '../runtime/errors.js';
 import { createPostgresPool } from '../runtime/postgres.js';
 import { anchorPlaces, filePath, noAnchorPlace } from './anchor-parts.js';
-import { printJson, unknownAccount } from './ledger-reading.js';
+import { unknownAccount } from './ledger-reading.js';
 import { identifier, wholeNumber } from './option-values.js';
 import { startProgress } from './progress.js';
 import { verifyDocument, verifyText } from './verify-documents.js';
+import { printJson, printText } from './output.js';
 
 interface VerifyFlags {
   readonly full?: boolean;
@@ -94,7 +95,7 @@ async function run(flags: VerifyFlags): Promise<void> {
     assertSomething(scope, report);
     const run = { scope, report, elapsedMs: systemClock.nowMs() - startedMs };
     if (flags.json === true) printJson(verifyDocument(run));
-    else process.stdout.write(verifyText(run));
+    else printText(verifyText(run));
     if (report.problemCount > 0) process.exitCode = 1;
   } finally {
     await pool.end();

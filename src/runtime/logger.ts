@@ -7,6 +7,7 @@
 import { pino } from 'pino';
 import type { Logger as PinoLogger, LoggerOptions as PinoOptions } from 'pino';
 import pretty from 'pino-pretty';
+import { visibleText } from './printable.js';
 
 /** A structured logger; pass facts first and the sentence last: `logger.info({ topic }, 'topic created')`. */
 export type Logger = Pick<PinoLogger, 'trace' | 'debug' | 'info' | 'warn' | 'error' | 'fatal'> & {
@@ -39,7 +40,7 @@ export function createLogger(options: LoggerOptions = {}, stream?: { write(line:
     level: options.level ?? 'info',
     base: options.name === undefined ? {} : { name: options.name },
     redact: { paths: SECRET_FIELDS.flatMap((field) => [field, `*.${field}`, `*.*.${field}`]), censor: REDACTED },
-    hooks: { streamWrite: redactUrls },
+    hooks: { streamWrite: (line) => visibleText(redactUrls(line)) },
   };
   if (stream !== undefined) return pino(settings, stream);
   if (options.pretty === true) return pino(settings, pretty({ destination: STDERR, sync: true }));

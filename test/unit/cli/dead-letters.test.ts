@@ -2,7 +2,8 @@
 import { expect } from 'chai';
 import fc from 'fast-check';
 import { filterOf } from '../../../src/cli/dead-letter-selection.js';
-import { countsLine, lettersByReason, readableBytes, visibleLine } from '../../../src/cli/dead-letter-text.js';
+import { countsLine, lettersByReason, readableBytes } from '../../../src/cli/dead-letter-text.js';
+import { visibleLine } from '../../../src/runtime/printable.js';
 import { isTollbookError } from '../../../src/runtime/errors.js';
 
 describe('the filter of dead letters', () => {

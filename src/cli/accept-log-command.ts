@@ -15,6 +15,7 @@ import { createKafka } from '../runtime/kafka.js';
 import { connectAdmin } from './ledger-process.js';
 import { KafkaLogReader } from './log-identity.js';
 import { plainText, wholeNumber } from './option-values.js';
+import { printText } from './output.js';
 
 interface AcceptLogFlags {
   readonly topic: string;
@@ -66,7 +67,7 @@ async function accept(pool: pg.Pool, { topic, partition, actor, reason, json }: 
   const accepted = await acceptFoundLog(loadConfig(), pool, { source: { topic, partition }, actor, reason });
   const { fromPosition, base, logStart, topicId } = accepted;
   const document = { topic, partition, from: fromPosition.toString(), logStart: logStart.toString(), topicId };
-  process.stdout.write(
+  printText(
     json === true
       ? `${JSON.stringify({ ...document, base: base.toString() })}\n`
       : `${topic}/${partition} goes on with the log that starts at offset ${logStart}: ` +

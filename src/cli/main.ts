@@ -37,6 +37,7 @@ import { registerReplayCommand } from './replay-command.js';
 import { registerRepriceCommand } from './reprice-command.js';
 import { registerSimulateCommand } from './simulate-command.js';
 import { registerStackCommand } from './stack-command.js';
+import { registerStatusCommand } from './status-command.js';
 import { registerTopicsCommand } from './topics-command.js';
 import { registerTraceCommands } from './trace-commands.js';
 import { registerUnpricedCommand } from './unpriced-command.js';
@@ -64,6 +65,7 @@ function program(): Command {
   registerAccountShowCommands(tollbook);
   registerEntriesCommand(tollbook);
   registerTraceShowCommand(tollbook);
+  registerStatusCommand(tollbook);
   registerCursorsCommand(tollbook);
   registerDeadLettersCommand(tollbook);
   registerVerifyCommand(tollbook);

@@ -8,7 +8,7 @@
  */
 
 /** Controls (C0, DEL, C1), lone surrogates, and what is invisible or reorders: soft hyphen, joiners, bidi, separators, tags. */
-const UNSEEN = String.raw`\p{Cc}\p{Cs}\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u2028-\u202e\u2060-\u206f\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff9-\ufffb\u{e0000}-\u{e0fff}`;
+const UNSEEN = String.raw`\p{Cc}\p{Cs}\u00ad\u061c\u115f\u1160\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\u3164\ufeff\uffa0\ufff9-\ufffb\u{e0000}-\u{e007f}`;
 const IN_LINE = new RegExp(`[${UNSEEN}]`, 'gu');
 const IN_LINES = new RegExp(`(?![\\n\\t])[${UNSEEN}]`, 'gu');
 /** What a spreadsheet takes for a formula, also behind quotes and blanks, and in full width. */

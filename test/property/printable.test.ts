@@ -4,9 +4,8 @@ import fc from 'fast-check';
 import { csvCell, visibleLine, visibleText } from '../../src/runtime/printable.js';
 import { propertySeed } from '../model/property-seed.js';
 
-const HOSTILE = /[\u0000-\u001f\u007f-\u009f\u061c\u200b-\u200f\u2028-\u202e\u2066-\u2069\ufeff]/u;
-const HOSTILE_IN_LINES =
-  /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u061c\u200b-\u200f\u2028-\u202e\u2066-\u2069\ufeff]/u;
+const HOSTILE = /[\p{Cc}\u061c\u200b-\u200f\u2028-\u202e\u2066-\u2069\ufeff]/u;
+const HOSTILE_IN_LINES = /(?![\n\t])[\p{Cc}\u061c\u200b-\u200f\u2028-\u202e\u2066-\u2069\ufeff]/u;
 
 /** Any text, and often one that holds what a terminal or a spreadsheet runs. */
 const texts = fc.oneof(

@@ -53,7 +53,8 @@ interface ParkedRow {
   readonly recorded_at: Date;
 }
 
-const OPEN = `NOT EXISTS (SELECT FROM ledger_entries e
+/** The condition, on `u`, that parked usage was neither charged nor refused since. */
+export const OPEN_USAGE = `NOT EXISTS (SELECT FROM ledger_entries e
   WHERE e.tenant_id = u.tenant_id AND e.trace_id = u.trace_id AND e.status IN ('COMMITTED', 'FAILED'))`;
 
 /** A page of the open ones, oldest first. Throws POSTGRES_*. */
@@ -67,7 +68,7 @@ export async function pageParked(
   try {
     const { rows } = await pool.query<ParkedRow>(
       `SELECT u.tenant_id, u.trace_id, u.topic, u.partition, u.kafka_offset, u.meters, u.event, u.recorded_at
-       FROM unpriced_usage u WHERE ${[OPEN, ...conditions].join(' AND ')}
+       FROM unpriced_usage u WHERE ${[OPEN_USAGE, ...conditions].join(' AND ')}
        ORDER BY u.recorded_at, u.tenant_id, u.trace_id LIMIT $1`,
       values,
     );
@@ -83,7 +84,7 @@ export async function countParked(pool: pg.Pool, filter: ParkedFilter = {}): Pro
   const conditions = conditionsOf(filter, undefined, (value) => `$${values.push(value)}`);
   try {
     const { rows } = await pool.query<{ count: number }>(
-      `SELECT count(*)::integer AS count FROM unpriced_usage u WHERE ${[OPEN, ...conditions].join(' AND ')}`,
+      `SELECT count(*)::integer AS count FROM unpriced_usage u WHERE ${[OPEN_USAGE, ...conditions].join(' AND ')}`,
       values,
     );
     return rows[0]?.count ?? 0;

@@ -1,0 +1,102 @@
+/**
+ * Owns: `tollbook status`: how everything stands, on one screen or as JSON.
+ * Invariants: reads only; exit code 0: healthy, 1: something is stopped, silent or degraded, 3: a server is away.
+ */
+import type { Command } from 'commander';
+import { readStatus, type StatusDocument } from '../operations/status.js';
+import { loadConfig } from '../runtime/config.js';
+import { printJson, printText } from './output.js';
+import { plainTable } from './plain-table.js';
+
+const EXIT_CODES: Readonly<Record<StatusDocument['status'], number>> = { healthy: 0, degraded: 1, server_away: 3 };
+const CHECKS = ['audit', 'verify', 'reconcile'] as const;
+
+/** Adds `status` to the program. */
+export function registerStatusCommand(program: Command): void {
+  program
+    .command('status')
+    .description('how everything stands: servers, partitions, processes, and what waits for an operator')
+    .option('--json', 'print it as one JSON object')
+    .addHelpText('after', '\nExit code 0: healthy; 1: something is stopped, silent or degraded; 3: a server is away.')
+    .action(async ({ json }: { readonly json?: boolean }) => {
+      const status = await readStatus(loadConfig());
+      if (json === true) printJson(status);
+      else printText(statusText(status));
+      process.exitCode = EXIT_CODES[status.status];
+    });
+}
+
+function statusText({ status, servers, partitions, processes, waiting, checks }: StatusDocument): string {
+  return [
+    `tollbook is ${status.replace('_', ' ')}`,
+    serverTable(servers),
+    partitions === null ? 'partitions: not known' : partitionTable(partitions),
+    processes === null ? 'processes: not known' : processTable(processes),
+    ...(waiting === null ? [] : waitingLines(waiting)),
+    ...(checks === null ? [] : [checksLine(checks)]),
+    '',
+  ].join('\n');
+}
+
+function serverTable(servers: StatusDocument['servers']): string {
+  const table = plainTable(['server', 'answers', 'version', 'ms', 'cause'], ['left', 'left', 'left', 'right']);
+  for (const { name, ok, version, latency_ms: ms, cause } of servers) {
+    table.push([
+      name,
+      ok ? 'yes' : 'NO',
+      version ?? '',
+      ms ?? '',
+      cause === null ? '' : `${cause.code}: ${cause.message}`,
+    ]);
+  }
+  return table.toString();
+}
+
+function partitionTable(partitions: NonNullable<StatusDocument['partitions']>): string {
+  const head = ['partition', 'position', 'end', 'lag', 'lag s', 'process', 'stopped'];
+  const table = plainTable(head, ['left', 'right', 'right', 'right', 'right']);
+  for (const {
+    topic,
+    partition,
+    position,
+    end,
+    lag,
+    lag_seconds: seconds,
+    process,
+    blocked,
+    held_back,
+  } of partitions) {
+    const held = held_back ? 'open transaction' : '';
+    const stopped = blocked === null ? held : `${blocked.code} since ${blocked.since}`;
+    table.push([`${topic}/${partition}`, position ?? 'none', end, lag, seconds, process ?? 'nobody', stopped]);
+  }
+  return table.toString();
+}
+
+function processTable(processes: NonNullable<StatusDocument['processes']>): string {
+  if (processes.length === 0) return 'no process has told of itself';
+  const table = plainTable(['process', 'kind', 'version', 'heard s ago', 'status', 'to project']);
+  for (const { process, kind, version, heard_seconds_ago: age, status, projections_waiting: waiting } of processes) {
+    table.push([process, kind, version, age, status, waiting]);
+  }
+  return table.toString();
+}
+
+function waitingLines({ dead_letters, unpriced, open_holds }: NonNullable<StatusDocument['waiting']>): string[] {
+  const letters = dead_letters.map(({ reason, count, oldest }) => `${count} ${reason} since ${oldest}`);
+  const oldest = unpriced.oldest === null ? '' : ` since ${unpriced.oldest}`;
+  return [
+    `open dead letters: ${letters.length === 0 ? 'none' : letters.join(', ')}`,
+    `unpriced usage: ${unpriced.count}${oldest}`,
+    `open holds: ${open_holds}`,
+  ];
+}
+
+function checksLine(checks: NonNullable<StatusDocument['checks']>): string {
+  const told = CHECKS.map((kind) => {
+    const found = checks.find((each) => each.kind === kind);
+    if (found === undefined) return `${kind} never recorded`;
+    return `${kind} ${Math.round(found.ageS)} s ago with ${found.findings} findings (${found.scope})`;
+  });
+  return `checks: ${told.join('; ')}`;
+}

@@ -1,0 +1,233 @@
+/**
+ * Owns: how everything stands, from outside of every process: servers, partitions, processes, and what waits for an operator.
+ * Does not own: how it looks (cli/status-text.ts), nor what a process tells of itself (process/readiness.ts).
+ * Invariants: reads only; a server that is away costs three seconds at most, and hides nothing that the others tell.
+ */
+import { setTimeout as delay } from 'node:timers/promises';
+import type { Kafka } from 'kafkajs';
+import type pg from 'pg';
+import { type PartitionBacklog, readBacklog } from '../consumers/stream-backlog.js';
+import { sourceName } from '../ledger/batch.js';
+import { readWaiting, type Waiting } from '../ledger/postgres/waiting-work.js';
+import { PostgresLedgerReader } from '../ledger/postgres/postgres-ledger-reader.js';
+import { type LatestCheck, readLatestChecks, readReports, type StoredReport } from '../process/process-reports.js';
+import type { BlockedDocument, ReadinessDocument } from '../process/readiness.js';
+import type { Config } from '../runtime/config.js';
+import { type ErrorCode, isTollbookError, TollbookError } from '../runtime/errors.js';
+import { createKafka } from '../runtime/kafka.js';
+import { LogTails } from '../runtime/log-tails.js';
+import { ownValue } from '../runtime/name-map.js';
+import { createPostgresPool, translatePostgresError } from '../runtime/postgres.js';
+import { createRedis, redisError, waitForRedis } from '../runtime/redis.js';
+import type { ServerName } from '../runtime/server-watch.js';
+
+/** How a server answers. */
+export interface ServerStatus {
+  readonly name: ServerName;
+  readonly ok: boolean;
+  readonly version: string | null;
+  readonly latency_ms: number | null;
+  readonly cause: { readonly code: string; readonly message: string } | null;
+}
+
+/** How a partition stands. */
+export interface PartitionStatus {
+  readonly topic: string;
+  readonly partition: number;
+  readonly position: string | null;
+  readonly end: string;
+  readonly lag: number;
+  readonly lag_seconds: number;
+  readonly held_back: boolean;
+  /** The process that was given it, as host:pid; null: none tells so. */
+  readonly process: string | null;
+  readonly blocked: BlockedDocument | null;
+}
+
+/** A process, and when it was last heard of. */
+export interface ProcessStatus {
+  readonly process: string;
+  readonly kind: string;
+  readonly version: string;
+  readonly started_at: string;
+  readonly heard_seconds_ago: number;
+  readonly status: string;
+  readonly projections_waiting: number;
+}
+
+/** How everything stands. */
+export interface StatusDocument {
+  readonly status: 'healthy' | 'degraded' | 'server_away';
+  readonly servers: readonly ServerStatus[];
+  readonly partitions: readonly PartitionStatus[] | null;
+  readonly processes: readonly ProcessStatus[] | null;
+  readonly waiting: Waiting | null;
+  readonly checks: readonly LatestCheck[] | null;
+}
+
+/** How long a server may take to answer, in milliseconds. */
+const DEADLINE_MS = 2_500;
+/** A process that was not heard of for so long hangs, was killed, or cannot write. */
+const SILENT_AFTER_S = 20;
+
+const UNANSWERED: Readonly<Record<ServerName, ErrorCode>> = {
+  kafka: 'KAFKA_UNAVAILABLE',
+  postgres: 'POSTGRES_UNAVAILABLE',
+  redis: 'REDIS_UNAVAILABLE',
+};
+
+interface Stored {
+  readonly reports: readonly StoredReport[];
+  readonly waiting: Waiting;
+  readonly checks: readonly LatestCheck[];
+}
+
+/** Reads how everything stands. Never rejects for a server that is away. */
+export async function readStatus(config: Readonly<Config>): Promise<StatusDocument> {
+  const { databaseUrl: url, databaseRole: role } = config;
+  const pool = createPostgresPool({ url, role, applicationName: 'tollbook-status', connectionsMax: 2 });
+  const kafka = createKafka({ brokers: config.kafkaBrokers.split(','), clientId: 'tollbook-status', retries: 0 });
+  const [postgres, redis, log] = await Promise.all([
+    asked('postgres', () => readStored(pool)),
+    asked('redis', () => readRedis(config.redisUrl)),
+    asked('kafka', () => readLog(kafka, pool, [config.topicPending, config.topicCompleted])),
+  ]);
+  void pool.end();
+  const servers = [log.server, postgres.server, redis.server];
+  const reports = postgres.found?.stored.reports ?? [];
+  const partitions = log.found?.backlog?.map((each) => partitionStatus(each, reports)) ?? null;
+  const processes = postgres.found === undefined ? null : reports.map(processStatus);
+  return {
+    status: overall(servers, partitions, processes),
+    servers,
+    partitions,
+    processes,
+    waiting: postgres.found?.stored.waiting ?? null,
+    checks: postgres.found?.stored.checks ?? null,
+  };
+}
+
+function overall(
+  servers: readonly ServerStatus[],
+  partitions: StatusDocument['partitions'],
+  processes: StatusDocument['processes'],
+): StatusDocument['status'] {
+  if (servers.some(({ ok }) => !ok)) return 'server_away';
+  const isWell =
+    partitions?.every(({ blocked, process }) => blocked === null && process !== null) === true &&
+    processes?.every(({ status }) => status === 'ready') === true;
+  return isWell ? 'healthy' : 'degraded';
+}
+
+interface Asked<T> {
+  readonly server: ServerStatus;
+  readonly found: T | undefined;
+}
+
+/** Asks a server, and tells how that went. Never rejects. */
+async function asked<T extends { readonly version: string | null }>(
+  name: ServerName,
+  ask: () => Promise<T>,
+): Promise<Asked<T>> {
+  const startedMs = performance.now();
+  try {
+    const late = delay(DEADLINE_MS, undefined, { ref: false }).then((): never => {
+      throw new TollbookError(UNANSWERED[name], `no answer within ${DEADLINE_MS} ms`);
+    });
+    const found = await Promise.race([ask(), late]);
+    const latency = Math.round((performance.now() - startedMs) * 10) / 10;
+    return { server: { name, ok: true, version: found.version, latency_ms: latency, cause: null }, found };
+  } catch (error) {
+    const code = isTollbookError(error) ? error.code : 'NO_ANSWER';
+    const message = error instanceof Error ? error.message : String(error);
+    return { server: { name, ok: false, version: null, latency_ms: null, cause: { code, message } }, found: undefined };
+  }
+}
+
+async function readStored(pool: pg.Pool): Promise<{ version: string; stored: Stored }> {
+  const { rows } = await pool
+    .query<{ version: string; isReadOnly: boolean }>(
+      `SELECT current_setting('server_version') AS version, current_setting('transaction_read_only') = 'on' AS "isReadOnly"`,
+    )
+    .catch((error: unknown) => {
+      throw translatePostgresError(error);
+    });
+  const [server] = rows;
+  if (server?.isReadOnly === true) throw new TollbookError('POSTGRES_UNAVAILABLE', 'PostgreSQL is read-only');
+  const stored = {
+    reports: await readReports(pool),
+    waiting: await readWaiting(pool),
+    checks: await readLatestChecks(pool),
+  };
+  return { version: server?.version ?? 'unknown', stored };
+}
+
+async function readRedis(url: string): Promise<{ version: string | null }> {
+  const redis = createRedis(url, { onError: () => undefined, connectionName: 'tollbook-status' });
+  try {
+    await waitForRedis(redis, DEADLINE_MS);
+    const info = await redis.info('server');
+    return { version: /^(?:redis|valkey)_version:(\S+)/m.exec(info)?.[1] ?? null };
+  } catch (error) {
+    throw redisError(error);
+  } finally {
+    redis.disconnect();
+  }
+}
+
+/** Kafka tells no version. Its log is read against the cursors; without them Kafka may be well all the same. */
+async function readLog(
+  kafka: Kafka,
+  pool: pg.Pool,
+  topics: readonly string[],
+): Promise<{ version: null; backlog: readonly PartitionBacklog[] | undefined }> {
+  const tails = await LogTails.open(kafka, topics);
+  try {
+    const backlog = await readBacklog(tails, new PostgresLedgerReader(pool)).catch((error: unknown) => {
+      if (isTollbookError(error, 'KAFKA_UNAVAILABLE')) throw error;
+      return undefined;
+    });
+    return { version: null, backlog };
+  } finally {
+    await tails.close();
+  }
+}
+
+function partitionStatus(backlog: PartitionBacklog, reports: readonly StoredReport[]): PartitionStatus {
+  const { source, position, logEnd, messages, oldestMs, isHeldBack } = backlog;
+  const name = sourceName(source);
+  const owner = reports.find((each) => {
+    const { group } = each.report as ReadinessDocument;
+    return (
+      each.ageS < SILENT_AFTER_S &&
+      group !== null &&
+      ownValue(group.partitions, source.topic)?.includes(source.partition) === true
+    );
+  });
+  const blocked = reports
+    .flatMap(({ report }) => (report as ReadinessDocument).blocked)
+    .find((each) => sourceName(each) === name);
+  return {
+    ...source,
+    position: position?.toString() ?? null,
+    end: logEnd.toString(),
+    lag: Number(messages),
+    lag_seconds: oldestMs === undefined ? 0 : Math.max(0, Math.round(Date.now() - oldestMs) / 1000),
+    held_back: isHeldBack,
+    process: owner === undefined ? null : `${owner.host}:${owner.pid}`,
+    blocked: blocked ?? null,
+  };
+}
+
+function processStatus({ host, pid, kind, version, startedAt, ageS, report }: StoredReport): ProcessStatus {
+  const { status, projections } = report as ReadinessDocument;
+  return {
+    process: `${host}:${pid}`,
+    kind,
+    version,
+    started_at: startedAt,
+    heard_seconds_ago: Math.round(ageS * 10) / 10,
+    status: ageS < SILENT_AFTER_S ? status : 'silent',
+    projections_waiting: projections?.waiting ?? 0,
+  };
+}

@@ -23,6 +23,10 @@ const DISPOSITIONS: Readonly<Record<Disposition, string>> = {
 };
 
 const REASONS: Readonly<Record<DeadLetterReason, string>> = {
+  UNREADABLE_BATCH:
+    'A whole record batch cannot be read: damaged or unknown compression, more than 16 MiB when decompressed, or records that do not fit their bytes. One letter at its first offset stands for all of its offsets, which the detail names; its value is the batch as it was sent, up to 2 MiB, beyond them the detail has length and SHA-256. It cannot be redriven: have its events published again, then discard it.',
+  TOO_MANY_HEADERS:
+    'The message has more than 256 headers, or more than 64 KiB of them; they are kept as they were sent, under the name `(raw)`. A redrive charges its value.',
   EMPTY_MESSAGE: 'The message has no value, or an empty one.',
   MESSAGE_TOO_LARGE: 'The value is longer than `TOLLBOOK_EVENT_BYTES_MAX`; it is not even parsed.',
   INVALID_UTF8: 'The value is not UTF-8 text.',

@@ -8,6 +8,7 @@ import type { LogReader } from '../consumers/log-identity.js';
 import type { StreamSource } from '../ledger/batch.js';
 import { recordDigest } from '../ledger/charged-log.js';
 import { KafkaFetch } from '../reconciliation/topic/kafka-fetch.js';
+import type { FetchedLog } from '../records/fetched-log.js';
 import { TopicIds } from '../runtime/topic-ids.js';
 
 /** A batch is brought whole, however small this is. */
@@ -40,13 +41,24 @@ export class KafkaLogReader implements LogReader {
 
   async digestAt(source: StreamSource, kafkaOffset: bigint): Promise<Buffer | undefined> {
     const fetched = await this.#fetch.fetch(source, kafkaOffset, FETCH_BYTES);
-    if (fetched.kind !== 'records') return undefined;
-    const message = fetched.messages.find(({ offset }) => BigInt(offset) === kafkaOffset);
-    return message === undefined ? undefined : recordDigest(kafkaOffset, message);
+    return fetched.kind === 'log' ? digestIn(fetched.log, kafkaOffset) : undefined;
   }
 
   async close(): Promise<void> {
     await this.#ids.close();
     await this.#fetch.close();
   }
+}
+
+/** The digest of a message of a log, read up to where it cannot be read. */
+function digestIn(log: FetchedLog, kafkaOffset: bigint): Buffer | undefined {
+  for (const stretch of log.stretches()) {
+    if (stretch.kind !== 'read') return undefined;
+    if (stretch.nextOffset <= kafkaOffset) continue;
+    for (const { kafkaOffset: found, timestampMs, key, value } of stretch.messages) {
+      if (found === kafkaOffset) return recordDigest(kafkaOffset, { timestamp: String(timestampMs), key, value });
+    }
+    return undefined;
+  }
+  return undefined;
 }

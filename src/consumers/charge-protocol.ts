@@ -3,8 +3,8 @@
  * entries, exactly once.
  *
  *  1. Decode and validate each message; what cannot be read becomes a dead letter, never an exception.
- *  2. Begin; lock the cursor; stop when the topic is not the one charged before; trim what is already charged. A first
- *     offset beyond the cursor is a hole: the caller finds out whether it is harmless, and says so with the next call.
+ *  2. Begin; lock the cursor; stop when the topic is not the one charged before; trim what is already charged. A chunk that
+ *     begins beyond the cursor leaves a hole: the caller goes back to the cursor. Where it begins says who read the log.
  *  3. Lock all accounts of the chunk, in ascending order; where one is missing, none until the missing are open.
  *  4. Read the states of the chunk's traces; decide what each event wants.
  *  5. Put in flight in Redis what the locked accounts grant, within its deadline. Where Redis refuses some of it, decide
@@ -28,19 +28,30 @@ import type { Cursor, LedgerStore, LedgerTransaction } from '../ledger/ledger-st
 import { invariant, TollbookError } from '../runtime/errors.js';
 import { faultPoint, poisonPoint } from '../runtime/fault-points.js';
 import { advancesOf, type ChargedItems, type ChargeItems, type ChargePorts, chargeTogether } from './chunk-charge.js';
-import { type ChunkMessage, deadLetter, intake, type IntakeItem, type IntakeLimits, type UsageKind } from './intake.js';
+import {
+  type ChunkMessage,
+  deadLetter,
+  intake,
+  type IntakeItem,
+  type IntakeLimits,
+  renumbered,
+  type UsageKind,
+} from './intake.js';
 import { assertSameTopic } from './log-identity.js';
 
 /** Some consecutive messages of one partition. */
 export interface Chunk {
   readonly source: StreamSource;
   readonly kind: UsageKind;
-  /** At least one, in ascending offset order. */
+  /** In ascending offset order; none where the offsets hold only markers or aborted records. */
   readonly messages: readonly ChunkMessage[];
+  /**
+   * Where the chunk begins: from here to the first message, the log was read and holds nothing to charge. Left out, it begins
+   * at its first message.
+   */
+  readonly from?: bigint;
   /** The position after the chunk: above the last message's offset; offsets between hold no message. */
   readonly nextOffset: bigint;
-  /** The cursor value from which the caller has made sure that nothing chargeable precedes the first message. */
-  readonly harmlessHoleFrom?: bigint;
   /** What was added to Kafka's offsets; 0 unless given. */
   readonly base?: bigint;
   /** The id of the topic, asked for after the messages were fetched; null or absent where there is none. */
@@ -153,15 +164,8 @@ export class ChargeProtocol {
     assertSameTopic(chunk.source, cursor.log?.topicId ?? null, chunk.topicId ?? null);
     if ((cursor.log?.base ?? 0n) !== (chunk.base ?? 0n)) return { kind: 'hole', expectedOffset: cursor.nextOffset };
     if (cursor.nextOffset >= chunk.nextOffset) return { kind: 'alreadyCharged', nextOffset: cursor.nextOffset };
+    if (beginOf(chunk) > cursor.nextOffset) return { kind: 'hole', expectedOffset: cursor.nextOffset };
     const fresh = itemsFrom(cursor.nextOffset, items);
-    const firstOffset = fresh[0] === undefined ? chunk.nextOffset : offsetOf(fresh[0]);
-    if (
-      firstOffset > cursor.nextOffset &&
-      chunk.harmlessHoleFrom !== cursor.nextOffset &&
-      fresh.length === items.length
-    ) {
-      return { kind: 'hole', expectedOffset: cursor.nextOffset };
-    }
     return { cursor, items: fresh, nextOffset: chunk.nextOffset, log: logAfter(chunk, cursor) };
   }
 
@@ -174,10 +178,9 @@ export class ChargeProtocol {
     const { clusterId } = this.#options;
     if (known !== undefined) return ofCluster(known, clusterId);
     if (chunk.hasCursor === true) return undefined;
-    const firstOffset = chunk.messages[0]?.kafkaOffset ?? chunk.nextOffset;
     return transaction.createCursor({
       source: chunk.source,
-      nextOffset: firstOffset,
+      nextOffset: beginOf(chunk),
       batchNo: 0,
       head: CHAIN_GENESIS,
       clusterId,
@@ -211,7 +214,7 @@ function failedItem(
   { kind, bounds }: { kind: UsageKind; bounds: IntakeLimits & { nowMs: number } },
 ): IntakeItem {
   const event = withoutNames ? undefined : eventOf(message, kind, bounds);
-  const kept = withoutHeaders ? { ...message, headers: {} } : message;
+  const kept = withoutHeaders ? { ...renumbered(message, message.kafkaOffset), headers: {} } : message;
   return { kind: 'deadLetter', letter: deadLetter(kept, { reason: 'PROCESSING_FAILED', detail, event }) };
 }
 
@@ -232,6 +235,11 @@ function eventOf(
 /** What is known of the log once a chunk is charged. */
 function logAfter({ topicId, lastRecord }: Chunk, { log = UNKNOWN_LOG }: Cursor): ChargedLog {
   return { base: log.base, topicId: topicId ?? log.topicId, lastRecord: lastRecord ?? log.lastRecord };
+}
+
+/** The first offset that a chunk accounts for. */
+function beginOf({ from, messages, nextOffset }: Chunk): bigint {
+  return from ?? messages[0]?.kafkaOffset ?? nextOffset;
 }
 
 function chargedOutcome(charged: ChargedItems | undefined): ChunkOutcome {

@@ -1,14 +1,19 @@
 /**
- * Owns: cutting a fetched batch into chunks that fit one database transaction.
- * Invariants: messages keep their order; each chunk ends where the next begins, so that offsets without a message inside
- * a batch (transaction markers, compacted records) are never mistaken for a hole.
+ * Owns: cutting what a fetch brought into chunks that fit one database transaction.
+ * Does not own: what the bytes of a fetch hold (records/fetched-log.ts).
+ * Invariants: messages keep their order; chunks follow each other without a gap: each begins at `from`, and every offset
+ * up to `nextOffset` is one of its messages or is known to hold none, so that a hole is never passed over; what precedes
+ * a hole or a damaged batch is handed out before it is told.
  */
-import type { IHeaders, KafkaMessage } from 'kafkajs';
+import { TollbookError } from '../runtime/errors.js';
+import type { FetchedLog, FetchFacts, LogStretch } from '../records/fetched-log.js';
+import type { FetchedMessage } from '../records/fetched-message.js';
 import type { ChunkMessage } from './intake.js';
 
-/** The messages of one chunk and the position after it. */
+/** The messages of one chunk, perhaps none, and the offsets it accounts for. */
 export interface MessageRange {
   readonly messages: readonly ChunkMessage[];
+  readonly from: bigint;
   readonly nextOffset: bigint;
   /** When Kafka says that the last message was written, in milliseconds since the Unix epoch. */
   readonly lastTimestamp: string;
@@ -16,64 +21,96 @@ export interface MessageRange {
 
 /** Bounds of a chunk. A single message larger than `bytesMax` is a chunk of its own. */
 export interface ChunkBounds {
-  /** What is added to Kafka's offsets; 0 unless given (ledger/charged-log.ts). */
-  readonly base?: bigint;
   readonly messagesMax: number;
   readonly bytesMax: number;
 }
 
-/** Cuts fetched messages into chunks, lazily, so that a large batch is not copied at once. */
-export function* chunksOf(fetched: readonly KafkaMessage[], bounds: ChunkBounds): Generator<MessageRange> {
-  const { base = 0n } = bounds;
-  let start = 0;
-  while (start < fetched.length) {
-    const end = endOfChunk(fetched, start, bounds);
-    const messages = fetched.slice(start, end).map((message) => chunkMessage(message, base));
-    const next = fetched[end];
-    const last = messages[messages.length - 1];
-    const nextOffset = next === undefined ? (last?.kafkaOffset ?? 0n) + 1n : BigInt(next.offset) + base;
-    yield { messages, nextOffset, lastTimestamp: fetched[end - 1]?.timestamp ?? '' };
-    start = end;
+/** Cuts a fetched log into chunks, lazily, so that a large log is not decoded at once. Throws STREAM_GAP, BATCH_CRC_MISMATCH. */
+export function* chunksOf(
+  log: Pick<FetchedLog, 'facts' | 'stretches'>,
+  bounds: ChunkBounds,
+): Generator<MessageRange, void> {
+  const chunk = new GrowingChunk(log.facts.from + log.facts.base, bounds);
+  for (const stretch of log.stretches()) {
+    if (stretch.kind !== 'read') {
+      if (!chunk.isEmpty) yield chunk.take();
+      throw unreadError(log.facts, stretch, chunk.position);
+    }
+    for (const message of stretch.messages) {
+      if (chunk.isFullFor(message)) yield chunk.take(message.kafkaOffset);
+      chunk.add(message);
+    }
+    chunk.position = stretch.nextOffset;
+  }
+  if (!chunk.isEmpty) yield chunk.take();
+}
+
+/** A chunk that messages are added to. */
+class GrowingChunk {
+  readonly #bounds: ChunkBounds;
+  #messages: FetchedMessage[] = [];
+  #bytes = 0;
+  #from: bigint;
+  /** All before it is accounted for. */
+  position: bigint;
+
+  constructor(from: bigint, bounds: ChunkBounds) {
+    this.#bounds = bounds;
+    this.#from = from;
+    this.position = from;
+  }
+
+  /** Whether it accounts for no offset. */
+  get isEmpty(): boolean {
+    return this.position === this.#from;
+  }
+
+  isFullFor({ sizeBytes }: FetchedMessage): boolean {
+    const { length } = this.#messages;
+    const { messagesMax, bytesMax } = this.#bounds;
+    return length > 0 && (length >= messagesMax || this.#bytes + sizeBytes > bytesMax);
+  }
+
+  add(message: FetchedMessage): void {
+    this.#messages.push(message);
+    this.#bytes += message.sizeBytes;
+  }
+
+  /** Hands out what was added, and begins anew at `nextOffset`. */
+  take(nextOffset: bigint = this.position): MessageRange {
+    const lastTimestamp = String(this.#messages[this.#messages.length - 1]?.timestampMs ?? '');
+    const taken = { messages: this.#messages, from: this.#from, nextOffset, lastTimestamp };
+    this.#messages = [];
+    this.#bytes = 0;
+    this.#from = nextOffset;
+    this.position = nextOffset;
+    return taken;
   }
 }
 
-function endOfChunk(fetched: readonly KafkaMessage[], start: number, bounds: ChunkBounds): number {
-  let bytes = 0;
-  let end = start;
-  while (end < fetched.length && end - start < bounds.messagesMax) {
-    bytes += fetched[end]?.value?.length ?? 0;
-    if (end > start && bytes > bounds.bytesMax) break;
-    end += 1;
+/** Why reading stops at an offset: STREAM_GAP or BATCH_CRC_MISMATCH. */
+export function unreadError(
+  { topic, partition, broker }: FetchFacts,
+  stretch: Exclude<LogStretch, { kind: 'read' }>,
+  position: bigint,
+): TollbookError {
+  const { kind, nextOffset } = stretch;
+  const context = { topic, partition, from: position, to: nextOffset - 1n, broker: broker ?? null };
+  const place = `offsets ${position} to ${nextOffset - 1n} of ${topic}/${partition}`;
+  if (kind === 'damaged') {
+    const where = broker === undefined ? '' : ` of broker ${broker}`;
+    return new TollbookError(
+      'BATCH_CRC_MISMATCH',
+      `${place}${where} are not as they were written: ${stretch.problem}`,
+      {
+        context,
+      },
+    );
   }
-  return end;
-}
-
-function chunkMessage(message: KafkaMessage, base: bigint): ChunkMessage {
-  return {
-    kafkaOffset: BigInt(message.offset) + base,
-    key: message.key,
-    value: message.value,
-    headers: headersOf(message.headers),
-  };
-}
-
-const NO_HEADERS: ChunkMessage['headers'] = {};
-
-function headersOf(headers: IHeaders | undefined): ChunkMessage['headers'] {
-  if (headers === undefined || isEmpty(headers)) return NO_HEADERS;
-  const entries = Object.entries(headers).map(([name, value]): [string, Buffer[]] => [
-    name,
-    [value].flat().filter(isBytes),
-  ]);
-  return Object.fromEntries(entries);
-}
-
-function isEmpty(headers: IHeaders): boolean {
-  for (const name in headers) if (Object.hasOwn(headers, name)) return false;
-  return true;
-}
-
-/** A header may have no value (null); and kafkajs lists a method of every object among the values of its namesake. */
-function isBytes(value: unknown): value is Buffer {
-  return Buffer.isBuffer(value);
+  return new TollbookError(
+    'STREAM_GAP',
+    `Kafka no longer has ${place}, between others that it has: is the topic compacted? ` +
+      `Accept the loss with: tollbook cursors accept-gap --topic ${topic} --partition ${partition} --to ${nextOffset} --actor … --reason …`,
+    { context },
+  );
 }

@@ -7,6 +7,7 @@ import { decodeCompleted, decodePending, type GateResult } from '../contract/eve
 import type { DeadLetter, DeadLetterReason } from '../ledger/dead-letter.js';
 import type { EventPricing, UsageEvent } from '../ledger/events.js';
 import { traceKey } from '../ledger/ledger-store.js';
+import type { Unreadable } from '../records/fetched-message.js';
 import { nameMap } from '../runtime/name-map.js';
 
 /** One Kafka message as fetched. */
@@ -15,6 +16,8 @@ export interface ChunkMessage {
   readonly key: Buffer | null;
   readonly value: Buffer | null;
   readonly headers: Readonly<Record<string, readonly Buffer[]>>;
+  /** Set where the record gate could not read it: why, and what it stands for. */
+  readonly unreadable?: Unreadable | undefined;
 }
 
 /** A billable event with its tenant and its pricing. */
@@ -62,6 +65,8 @@ export const NOT_BILLABLE = 'no_pricing_or_internal';
 
 /** Decodes and validates one message; what cannot be charged becomes a dead letter with its reason. */
 export function intake(message: ChunkMessage, kind: UsageKind, bounds: IntakeLimits & { nowMs: number }): IntakeItem {
+  const { unreadable } = message;
+  if (unreadable !== undefined) return refused(message, unreadable.reason, unreadable.detail);
   const decoded: GateResult<UsageEvent> =
     kind === 'pending' ? decodePending(message.value, bounds) : decodeCompleted(message.value, bounds);
   if (!decoded.ok) return refused(message, decoded.reason, decoded.detail);
@@ -75,6 +80,11 @@ export function intake(message: ChunkMessage, kind: UsageKind, bounds: IntakeLim
   const key = traceKey({ tenantId, traceId: event.traceId });
   if (pricing === undefined) return { kind: 'unquoted', message, event, tenantId, key };
   return { kind: 'billable', message, event, tenantId, key, pricing };
+}
+
+/** The same message under another number; a copy by spreading would leave out what a fetched message works out when asked. */
+export function renumbered({ key, value, headers, unreadable }: ChunkMessage, kafkaOffset: bigint): ChunkMessage {
+  return { kafkaOffset, key, value, headers, unreadable };
 }
 
 function isDeclaredUnbillable(event: UsageEvent): boolean {

@@ -49,7 +49,7 @@ export class PoisonHunt implements Charging {
       if (outcome.kind === 'charged') this.#inARow.delete(sourceName(chunk.source));
       return outcome;
     } catch (error) {
-      if (!isFaultOfMessage(error)) throw error;
+      if (!isFaultOfMessage(error) || chunk.messages.length === 0) throw error;
       return chunk.messages.length > 1 ? this.#chargeHalves(chunk) : this.#putAside(chunk, error);
     }
   }
@@ -107,12 +107,12 @@ export function isFaultOfMessage(error: unknown): boolean {
 
 /** Both halves are charged alone; the position after the first is that of the second, whatever lies between. */
 function halvesOf(chunk: Chunk): [Chunk, Chunk] {
-  const { messages, harmlessHoleFrom: _first, ...rest } = chunk;
+  const { messages } = chunk;
   const middle = messages.length >> 1;
   const [first, second] = [messages.slice(0, middle), messages.slice(middle)];
   const nextOffset = second[0]?.kafkaOffset ?? chunk.nextOffset;
   return [
     { ...chunk, messages: first, nextOffset, isAlone: true },
-    { ...rest, messages: second, isAlone: true },
+    { ...chunk, messages: second, from: nextOffset, isAlone: true },
   ];
 }

@@ -139,12 +139,14 @@ function decode(
   return { decoded, refused };
 }
 
-function messageOf({ key, value, headers }: StoredLetter, kafkaOffset: bigint): ChunkMessage {
+/** The bytes of a batch that could not be read are no message: its letter stays what it is. */
+function messageOf({ key, value, headers, reason, detail }: StoredLetter, kafkaOffset: bigint): ChunkMessage {
   const bytes = Object.entries(headers).map(([name, values]): [string, Buffer[]] => [
     name,
     values.map((each) => Buffer.from(each, 'base64')),
   ]);
-  return { kafkaOffset, key, value, headers: nameMap(bytes) };
+  const unreadable = reason === 'UNREADABLE_BATCH' ? { reason, detail } : undefined;
+  return { kafkaOffset, key, value, headers: nameMap(bytes), unreadable };
 }
 
 function deadAgain({ content }: ChargedItems, decoded: readonly DecodedLetter[], cursor: Cursor): LetterRedrive[] {

@@ -77,12 +77,6 @@ export class StreamPositions {
     return (await this.#options.log?.topicId(source)) ?? null;
   }
 
-  /** Throws STREAM_GAP when Kafka's log starts behind `nextOffset`; otherwise a hole there holds nothing chargeable. */
-  async assertHarmlessHole(source: StreamSource, nextOffset: bigint, base = 0n): Promise<void> {
-    const log = await this.#logOf(source, base);
-    assertNoLoss(source, { nextOffset, logStart: log.start });
-  }
-
   /** The bounds of a log as positions of the ledger. */
   async #logOf({ topic, partition }: StreamSource, base = 0n): Promise<{ start: bigint; end: bigint }> {
     const partitions = await this.#offsetsOf(topic);

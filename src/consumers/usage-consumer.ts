@@ -12,13 +12,15 @@
 import type { Consumer, EachBatchPayload, Kafka } from 'kafkajs';
 import { sourceName, type StreamSource } from '../ledger/batch.js';
 import { recordMark } from '../ledger/charged-log.js';
+import type { FetchedLog } from '../records/fetched-log.js';
+import { fetchedLogOf, gateFetches } from '../records/gated-kafka.js';
 import type { Clock } from '../runtime/clock.js';
 import { isTollbookError, TollbookError } from '../runtime/errors.js';
 import { faultPoint } from '../runtime/fault-points.js';
 import type { Logger } from '../runtime/logger.js';
 import type { ChargeProtocol, Chunk } from './charge-protocol.js';
 import { ChargedPositions, type CursorsReader } from './charged-positions.js';
-import { chunksOf, type MessageRange } from './chunks.js';
+import { type ChunkBounds, chunksOf, type MessageRange } from './chunks.js';
 import { FETCHED_PARTITIONS_MAX, type FetchOptions, fetchSettings } from './fetch-settings.js';
 import type { UsageKind } from './intake.js';
 import { GroupMembership } from './group-membership.js';
@@ -64,6 +66,7 @@ type ReadPayload = Pick<EachBatchPayload, 'isStale'>;
 /** Consumes the usage topics into the ledger. */
 export class UsageConsumer {
   readonly #options: UsageConsumerOptions;
+  readonly #bounds: ChunkBounds;
   readonly #consumer: Consumer;
   readonly #partitions = new Map<string, PartitionState>();
   readonly #charged = new ChargedPositions();
@@ -75,10 +78,11 @@ export class UsageConsumer {
 
   constructor(options: UsageConsumerOptions) {
     this.#options = options;
+    this.#bounds = { messagesMax: options.chunkMessagesMax, bytesMax: CHUNK_BYTES_MAX };
     this.#lookUps = new PositionLookUps(options.positions);
     this.#ranges = new RangeCharger(options);
     this.#stopped = new StoppedPartitions({ ...options, tryAgain: (source) => void this.#seekToCursor(source) });
-    this.#consumer = options.kafka.consumer(fetchSettings(options));
+    this.#consumer = gateFetches(options.kafka).consumer(fetchSettings(options));
     this.#membership = new GroupMembership(this.#consumer, options.clock, {
       onAssigned: (sources) => this.#takeAssignment(sources),
       onLeft: () => this.#stopped.pauseAttempts(),
@@ -159,7 +163,7 @@ export class UsageConsumer {
 
   async #consumeBatch(payload: EachBatchPayload): Promise<void> {
     this.#options.onFetch?.();
-    const { topic, partition, messages } = payload.batch;
+    const { topic, partition } = payload.batch;
     const source = { topic, partition };
     const { position, base } = this.#stateOf(source);
     if (position === undefined) {
@@ -168,14 +172,27 @@ export class UsageConsumer {
     }
     const topicId = await this.#topicIdNow(source);
     if (topicId === undefined) return;
-    const bounds = { messagesMax: this.#options.chunkMessagesMax, bytesMax: CHUNK_BYTES_MAX, base };
-    for (const range of chunksOf(messages, bounds)) {
-      if (!payload.isRunning() || payload.isStale()) break;
-      const goesOn = await this.#chargeRange(this.#chunkOf(source, range, { base, topicId }), payload);
-      if (!goesOn) break;
-      payload.resolveOffset((range.nextOffset - base - 1n).toString());
-      await payload.heartbeat();
-      await this.#hintOffset(payload, range.nextOffset - base);
+    await this.#chargeLog(fetchedLogOf(payload.batch).withBase(base), topicId, payload);
+  }
+
+  /** Charges chunk by chunk what was fetched, up to where the log cannot be read on. Throws what kafkajs throws. */
+  async #chargeLog(log: FetchedLog, topicId: string | null, payload: EachBatchPayload): Promise<void> {
+    const { topic, partition, base, from } = log.facts;
+    const source = { topic, partition };
+    let position = from + base;
+    try {
+      for (const range of chunksOf(log, this.#bounds)) {
+        if (!payload.isRunning() || payload.isStale()) break;
+        const goesOn = await this.#chargeRange(this.#chunkOf(source, range, { base, topicId }), payload);
+        if (!goesOn) break;
+        position = range.nextOffset;
+        payload.resolveOffset((position - base - 1n).toString());
+        await payload.heartbeat();
+        await this.#hintOffset(payload, position - base);
+      }
+    } catch (error) {
+      if (!isTollbookError(error)) throw error;
+      this.#holdBack(source, error, position);
     }
   }
 
@@ -190,23 +207,28 @@ export class UsageConsumer {
   }
 
   #chunkOf(source: StreamSource, range: MessageRange, log: Pick<Chunk, 'topicId'> & { readonly base: bigint }): Chunk {
-    const { messages, nextOffset, lastTimestamp: timestamp } = range;
+    const { messages, from, nextOffset, lastTimestamp: timestamp } = range;
     const last = messages[messages.length - 1];
     return {
-      ...{ source, kind: this.#kindOf(source), messages, nextOffset, hasCursor: this.#charged.has(source), ...log },
+      ...{
+        source,
+        kind: this.#kindOf(source),
+        messages,
+        from,
+        nextOffset,
+        hasCursor: this.#charged.has(source),
+        ...log,
+      },
       lastRecord: last && recordMark(last.kafkaOffset, log.base, { timestamp, key: last.key, value: last.value }),
     };
   }
 
   /** Charges one chunk; false when reading must go on from elsewhere, or later. */
   async #chargeRange(chunk: Chunk, payload: ReadPayload): Promise<boolean> {
-    const { source, nextOffset } = chunk;
-    const firstOffset = chunk.messages[0]?.kafkaOffset;
+    const { source, from, nextOffset } = chunk;
     try {
-      this.#stopped.begin(source, firstOffset);
-      // While a seek waits, the range was read before it.
-      const isReadFrom = (offset: bigint): boolean => this.#stateOf(source).position === offset && !payload.isStale();
-      const outcome = await this.#ranges.charge(chunk, isReadFrom);
+      this.#stopped.begin(source, from);
+      const outcome = await this.#ranges.charge(chunk);
       if (outcome.kind === 'charged') this.#charged.note(source, nextOffset);
       else if (outcome.kind === 'hole' || outcome.nextOffset !== nextOffset) {
         this.#stopped.end(source);
@@ -217,7 +239,7 @@ export class UsageConsumer {
       if (!payload.isStale()) this.#stateOf(source).position = nextOffset;
       return true;
     } catch (error) {
-      this.#holdBack(source, error, firstOffset);
+      this.#holdBack(source, error, from);
       return false;
     }
   }

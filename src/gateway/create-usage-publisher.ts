@@ -1,5 +1,6 @@
 /** Owns: the wiring of a publisher to Kafka, from options to a connected instance. */
 import type { Kafka } from 'kafkajs';
+import type { Codec } from '../records/decompress.js';
 import { systemClock } from '../runtime/clock.js';
 import { TollbookError } from '../runtime/errors.js';
 import { createKafka } from '../runtime/kafka.js';
@@ -17,7 +18,7 @@ export interface UsagePublisherOptions extends PublisherTuning {
   /** Name of the client in the broker's logs; default `tollbook-gateway`. Only with `brokers`. */
   readonly clientId?: string;
   /** How batches are compressed; default none. */
-  readonly compression?: 'none' | 'gzip';
+  readonly compression?: Codec;
   /** How often a failed request is tried again before PUBLISH_FAILED; default 8, about 14 seconds in all. */
   readonly retries?: number;
 }

@@ -5,6 +5,8 @@
  * Invariants: one batch at a time.
  */
 import type { Kafka, TopicMessages } from 'kafkajs';
+import type { Codec } from '../records/decompress.js';
+import { compressionType } from '../records/kafkajs-codecs.js';
 import { DurableProducer } from '../runtime/durable-producer.js';
 import { requireTopics } from '../runtime/kafka-topics.js';
 import type { Logger } from '../runtime/logger.js';
@@ -15,7 +17,7 @@ export interface KafkaTransportOptions {
   readonly kafka: Kafka;
   /** Every topic that messages will name; they must exist. */
   readonly topics: readonly string[];
-  readonly compression: 'none' | 'gzip';
+  readonly compression: Codec;
   readonly retries?: number;
   readonly logger?: Logger | undefined;
 }
@@ -26,7 +28,7 @@ export interface KafkaTransportOptions {
  */
 export async function connectKafkaTransport(options: KafkaTransportOptions): Promise<EventTransport> {
   await requireTopics(options.kafka, options.topics);
-  const producer = new DurableProducer(options);
+  const producer = new DurableProducer({ ...options, compression: compressionType(options.compression) });
   await producer.connect();
   return {
     send: (batch) => producer.send(byTopic(batch)),

@@ -9,6 +9,8 @@ import type { EntrySource } from './entry.js';
 
 /** Every reason, in the order in which they are found. */
 export const DEAD_LETTER_REASONS = [
+  'UNREADABLE_BATCH',
+  'TOO_MANY_HEADERS',
   'EMPTY_MESSAGE',
   'MESSAGE_TOO_LARGE',
   'INVALID_UTF8',
@@ -29,6 +31,9 @@ export const DEAD_LETTER_REASONS = [
 
 /** Why a message cannot be charged. */
 export type DeadLetterReason = (typeof DEAD_LETTER_REASONS)[number];
+
+/** Why the bytes of a log cannot be read as a message: a whole batch of them, which one letter stands for, or one message. */
+export type UnreadableReason = 'UNREADABLE_BATCH' | 'TOO_MANY_HEADERS';
 
 /** A message that cannot be charged: its original bytes and position, and why. */
 export interface DeadLetter {

@@ -21,7 +21,8 @@ import type { Logger } from './logger.js';
 /** How to write to Kafka. */
 export interface DurableProducerOptions {
   readonly kafka: Kafka;
-  readonly compression?: 'none' | 'gzip';
+  /** By its number in kafkajs; default none. A codec that kafkajs lacks must be registered there. */
+  readonly compression?: kafkajs.CompressionTypes;
   /** How often what was not stored is sent again; default 8, about 16 seconds in all. */
   readonly retries?: number | undefined;
   readonly logger?: Logger | undefined;
@@ -132,10 +133,9 @@ export class DurableProducer {
     try {
       const producer = await this.#connected();
       nextAfter = nextAfterSending;
-      const gzip = this.#options.compression === 'gzip';
       const records = await producer.sendBatch({
         acks: ALL_IN_SYNC_REPLICAS,
-        compression: gzip ? CompressionTypes.GZIP : CompressionTypes.None,
+        compression: this.#options.compression ?? CompressionTypes.None,
         topicMessages: [...batch],
       });
       const unstored = this.#unstored(batch, records);

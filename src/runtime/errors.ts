@@ -80,8 +80,17 @@ export const ERROR_CODES = {
   },
   STREAM_GAP: {
     disposition: 'halt',
-    meaning: 'Kafka no longer holds messages that the ledger has not read: the log starts behind the cursor.',
-    remedy: 'Find out what was lost (retention too short?), then accept it with `tollbook cursors accept-gap`.',
+    meaning:
+      'Kafka no longer holds messages that the ledger has not read: the log starts behind the cursor, or lacks offsets in between.',
+    remedy:
+      'Find out what was lost (retention too short? a compacted topic?), then accept it with `tollbook cursors accept-gap`.',
+  },
+  BATCH_CRC_MISMATCH: {
+    disposition: 'retry',
+    meaning:
+      'Messages in a log are not as they were written: the checksum of their batch is wrong. Nothing of it is charged.',
+    remedy:
+      'Check the disk of the broker named; the partition is read again, and goes on once another replica leads it. Without a whole copy, accept the loss with `tollbook cursors accept-gap`.',
   },
   CURSOR_AHEAD_OF_LOG: {
     disposition: 'halt',

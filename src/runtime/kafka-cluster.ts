@@ -42,12 +42,16 @@ type ClusterFactory = (options: { metadataMaxAge: number; allowAutoTopicCreation
 
 const CREATE_CLUSTER = 'private:Kafka:createCluster';
 
+/** The name under which a client of kafkajs 2.2 has the function that makes its clusters. Throws INVARIANT_BROKEN. */
+export function createClusterSymbol(kafka: Kafka): symbol {
+  const symbol = Object.getOwnPropertySymbols(kafka).find(({ description }) => description === CREATE_CLUSTER);
+  if (symbol !== undefined) return symbol;
+  throw new TollbookError('INVARIANT_BROKEN', 'the inside of this version of kafkajs is not known; needed: 2.2');
+}
+
 /** A cluster of its own, not connected yet. Throws INVARIANT_BROKEN with another kafkajs than 2.2. */
 export function clusterOf(kafka: Kafka, metadataMaxAgeMs: number): KafkaCluster {
-  const symbol = Object.getOwnPropertySymbols(kafka).find(({ description }) => description === CREATE_CLUSTER);
-  if (symbol === undefined) {
-    throw new TollbookError('INVARIANT_BROKEN', 'this version of kafkajs cannot be read without a group; needed: 2.2');
-  }
-  const create = (kafka as unknown as Readonly<Record<symbol, ClusterFactory>>)[symbol] as ClusterFactory;
+  const factories = kafka as unknown as Readonly<Record<symbol, ClusterFactory>>;
+  const create = factories[createClusterSymbol(kafka)] as ClusterFactory;
   return create({ metadataMaxAge: metadataMaxAgeMs, allowAutoTopicCreation: false });
 }

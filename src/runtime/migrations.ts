@@ -19,6 +19,7 @@ import { GuardedSession1767916800000 } from '../../migrations/1767916800000-guar
 import { ProcessReports1768176000000 } from '../../migrations/1768176000000-process-reports.js';
 import { ChargedLogs1768089600000 } from '../../migrations/1768089600000-charged-logs.js';
 import { SetAsideHashes1768262400000 } from '../../migrations/1768262400000-set-aside-hashes.js';
+import { UnreadableRecords1768348800000 } from '../../migrations/1768348800000-unreadable-records.js';
 import { ensureApplicationRole } from './application-role.js';
 import { TollbookError } from './errors.js';
 import { translatePostgresError } from './postgres.js';
@@ -37,6 +38,7 @@ const MIGRATIONS: readonly (new () => MigrationInterface)[] = [
   ChargedLogs1768089600000,
   ProcessReports1768176000000,
   SetAsideHashes1768262400000,
+  UnreadableRecords1768348800000,
 ];
 const MIGRATION_NAMES = MIGRATIONS.map(({ name }) => name);
 const MIGRATIONS_TABLE = 'schema_migrations';

@@ -157,16 +157,16 @@ describe('the charge protocol', () => {
     expect((await world.account(tenantId))?.balanceNano).to.equal(-4_000_000_000n);
   });
 
-  it('reports a hole and crosses it only when the caller declares that very hole harmless', async () => {
+  it('reports a hole and crosses it only when the log was read from the cursor on', async () => {
     const tenantId = world.tenant();
     const stream = world.stream('completed');
     await world.protocol().charge(stream.chunk([wireCompleted({ tenantId, traceId: 'a', fields: { stream: true } })]));
     const beyond = stream.chunk([wireCompleted({ tenantId, traceId: 'b', fields: { stream: true } })], 5);
     const hole = { kind: 'hole', expectedOffset: 1n };
     expect(await world.protocol().charge(beyond)).to.deep.equal(hole);
-    expect(await world.protocol().charge({ ...beyond, harmlessHoleFrom: 0n })).to.deep.equal(hole);
+    expect(await world.protocol().charge({ ...beyond, from: 2n })).to.deep.equal(hole);
     expect(await world.statuses(tenantId)).to.have.length(1);
-    const batch = batchOf(await world.protocol().charge({ ...beyond, harmlessHoleFrom: 1n }));
+    const batch = batchOf(await world.protocol().charge({ ...beyond, from: 1n }));
     expect(batch).to.include({ firstOffset: 1n, nextOffset: 7n, batchNo: 2 });
     expect(await world.statuses(tenantId)).to.have.length(2);
   });

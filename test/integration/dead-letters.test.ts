@@ -3,12 +3,14 @@
  * and that the good events around it are charged as if it were not there.
  */
 import { expect } from 'chai';
-import type { IHeaders, KafkaMessage, Message } from 'kafkajs';
+import type { Message } from 'kafkajs';
 import { chunksOf } from '../../src/consumers/chunks.js';
 import { intake } from '../../src/consumers/intake.js';
+import { FetchedLog } from '../../src/records/fetched-log.js';
 import { BAD_TENANT, type BadMessage, badMessages } from '../support/bad-messages.js';
 import { LedgerWorld } from '../support/ledger-world.js';
 import { sumOf, tenantFigures } from '../support/planned-tenants.js';
+import { writeBatch } from '../support/record-batches.js';
 import { completion, COMPLETION_COST, messageOf, send } from '../support/usage-messages.js';
 
 interface LetterRow {
@@ -93,9 +95,13 @@ describe('a message that cannot be charged', function () {
   }
 
   it('has no value for a header without one, which other clients than ours can send', () => {
-    const headers = { empty: null, full: Buffer.from('x') } as unknown as IHeaders;
-    const fetched = { offset: '0', key: null, value: null, headers } as KafkaMessage;
-    const [range] = chunksOf([fetched], { messagesMax: 1, bytesMax: 1 });
+    const headers = [
+      ['empty', null],
+      ['full', Buffer.from('x')],
+    ] as const;
+    const facts = { topic: 't', partition: 0, from: 0n };
+    const log = FetchedLog.of(writeBatch({ records: [{ value: null, headers }] }), facts);
+    const [range] = chunksOf(log, { messagesMax: 1, bytesMax: 1 });
     const item = intake(range!.messages[0]!, 'completed', { eventBytesMax: 1, eventAgeMaxMs: 1, nowMs: 0 });
     expect(item)
       .to.have.nested.property('letter.headers')

@@ -109,7 +109,7 @@ export class ReconcileWorld {
         for (let at = from; at < end; at += step) {
           const nextOffset = at + step < end ? at + step : end;
           const { messages } = await reader.take(nextOffset);
-          const chunk: Chunk = { source, kind, messages, nextOffset, harmlessHoleFrom: at };
+          const chunk: Chunk = { source, kind, messages, nextOffset, from: at };
           expect((await protocol.charge(charging.spoil?.(chunk) ?? chunk)).kind).to.equal('charged');
         }
       }

@@ -93,6 +93,8 @@ function refoundReason(
       // What threw then may be mended since: nothing but the record tells.
       ports.onTaken('processingFailures');
       return reason;
+    case 'UNREADABLE_BATCH':
+    case 'TOO_MANY_HEADERS':
     case 'EMPTY_MESSAGE':
     case 'INVALID_UTF8':
     case 'INVALID_JSON':

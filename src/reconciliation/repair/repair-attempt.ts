@@ -6,7 +6,7 @@
  */
 import { chargeItems, type ChargedItems, type ChargePorts } from '../../consumers/chunk-charge.js';
 import type { PlannedItem } from '../../consumers/chunk-plan.js';
-import { deadLetter, type IntakeItem } from '../../consumers/intake.js';
+import { deadLetter, type IntakeItem, renumbered } from '../../consumers/intake.js';
 import { appendSealed } from '../../ledger/append-sealed.js';
 import type { StreamSource } from '../../ledger/batch.js';
 import { batchContent, lockCommandCursor } from '../../ledger/commands/command-stream.js';
@@ -112,7 +112,7 @@ async function charge(
 
 /** A message under its number in the repair stream. */
 function numbered(item: IntakeItem, kafkaOffset: bigint): IntakeItem {
-  return item.kind === 'deadLetter' ? item : { ...item, message: { ...item.message, kafkaOffset } };
+  return item.kind === 'deadLetter' ? item : { ...item, message: renumbered(item.message, kafkaOffset) };
 }
 
 /** What the charge itself found to be dead letters: their bytes are those of the message, their reason is found now. */

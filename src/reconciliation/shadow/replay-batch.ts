@@ -156,7 +156,7 @@ export class BatchReplay {
     this.#clock.set(await decodedAtMs(live, batch, charging.limits.eventAgeMaxMs), Date.parse(batch.sealedAt));
     await this.#drawAs(batch);
     const failed = await failureOf(live, batch);
-    const chunk = { source, kind, messages, nextOffset, harmlessHoleFrom: firstOffset, ...(failed && { failed }) };
+    const chunk = { source, kind, messages, nextOffset, from: firstOffset, ...(failed && { failed }) };
     const outcome = await this.#protocol.charge(chunk);
     return outcome.kind === 'charged' ? REPLAYED : { kind: 'notSealed', why: `the chunk came to "${outcome.kind}"` };
   }

@@ -5,7 +5,7 @@
  */
 import type pg from 'pg';
 import type { ChargePorts } from '../../consumers/chunk-charge.js';
-import { intake, type IntakeLimits, type UsageKind } from '../../consumers/intake.js';
+import { intake, type IntakeLimits, renumbered, type UsageKind } from '../../consumers/intake.js';
 import { type DeadLetter, letterName, type LetterPosition } from '../../ledger/dead-letter.js';
 import { type BatchSeal, rowsOf } from '../reconcile/ledger-batches.js';
 import { attemptRepair, type LostMessage } from '../repair/repair-attempt.js';
@@ -98,7 +98,7 @@ async function lostOf(
     return [
       {
         position,
-        message: { ...message, timestampMs: nowMs },
+        message: { ...renumbered(message, message.kafkaOffset), timestampMs: nowMs },
         item: intake(message, kind, { ...charging.limits, nowMs }),
       },
     ];

@@ -1,35 +1,28 @@
 /**
- * Owns: fetching the records of a partition from an offset on, without a consumer group: the requests that kafkajs makes
+ * Owns: fetching the log of a partition from an offset on, without a consumer group: the requests that kafkajs makes
  * for its own consumers, since it offers no assign() (https://github.com/tulios/kafkajs/issues/853).
  * A throw-away group with seek was turned down: it needs rights on groups, rebalances, and never tells that the end of a
  * range holds nothing but transaction markers, which is how every range of a transactional producer ends.
- * Invariants: connects with the very settings of the client it is given; aborted records and markers are passed over;
- * what can be mended by asking again is asked again, and every error that leaves is a TollbookError.
+ * Does not own: what the log holds (records/fetched-log.ts): it is read through the same gate as a consumer's.
+ * Invariants: connects with the very settings of the client it is given; what can be mended by asking again is asked
+ * again, and every error that leaves is a TollbookError.
  */
-import { createRequire } from 'node:module';
 import { setTimeout as delay } from 'node:timers/promises';
-import type { Kafka, KafkaMessage } from 'kafkajs';
+import type { Kafka } from 'kafkajs';
 import type { StreamSource } from '../../ledger/batch.js';
+import type { FetchedLog } from '../../records/fetched-log.js';
+import { gateFetches, type GatedAnswer } from '../../records/gated-kafka.js';
 import { TollbookError } from '../../runtime/errors.js';
 import { kafkaRetry } from '../../runtime/kafka.js';
+import { clusterOf, type KafkaCluster } from '../../runtime/kafka-cluster.js';
 
 /** What one fetch brought. */
 export type Fetched =
-  | { readonly kind: 'records'; readonly messages: readonly KafkaMessage[]; readonly nextOffset: bigint }
+  | { readonly kind: 'log'; readonly log: FetchedLog }
   /** Nothing more is there for now, or what is there belongs to a transaction that is still open. */
   | { readonly kind: 'end' }
   /** The log no longer, or not yet, holds the offset. */
   | { readonly kind: 'outOfRange' };
-
-type RawMessage = KafkaMessage & {
-  readonly batchContext?: { readonly firstOffset: string; readonly lastOffsetDelta: number };
-};
-
-interface PartitionAnswer {
-  readonly highWatermark: string;
-  readonly lastStableOffset?: string;
-  readonly messages: readonly RawMessage[];
-}
 
 interface FetchRequest {
   readonly maxWaitTime: number;
@@ -39,46 +32,24 @@ interface FetchRequest {
 }
 
 interface Broker {
-  fetch(request: FetchRequest): Promise<{ responses: readonly { partitions: readonly PartitionAnswer[] }[] }>;
+  fetch(request: FetchRequest): Promise<{ responses: readonly { partitions: readonly GatedAnswer[] }[] }>;
 }
-
-/** The part of kafkajs' cluster that is used here. */
-interface Cluster {
-  connect(): Promise<void>;
-  disconnect(): Promise<void>;
-  addMultipleTargetTopics(topics: readonly string[]): Promise<void>;
-  refreshMetadata(): Promise<void>;
-  findLeaderForPartitions(topic: string, partitions: readonly number[]): Readonly<Record<string, number[]>>;
-  findBroker(wanted: { nodeId: string }): Promise<Broker>;
-}
-
-type ClusterFactory = (options: { metadataMaxAge: number; allowAutoTopicCreation: boolean }) => Cluster;
-
-/** kafkajs' own view of an answer: without aborted records and markers. */
-type BatchClass = new (
-  topic: string,
-  fetchedOffset: string,
-  answer: PartitionAnswer,
-) => { readonly messages: readonly KafkaMessage[] };
-
-const Batch = createRequire(import.meta.url)('kafkajs/src/consumer/batch.js') as BatchClass;
 
 const METADATA_AGE_MAX_MS = 300_000;
 /** Long enough to wait for a broker that has to read from disk, short enough to notice an end. */
 const FETCH_WAIT_MS = 100;
-const CREATE_CLUSTER = 'private:Kafka:createCluster';
 
-/** Fetches records; close it when done. */
+/** Fetches logs; close it when done. */
 export class KafkaFetch {
-  readonly #cluster: Cluster;
+  readonly #cluster: KafkaCluster;
 
-  private constructor(cluster: Cluster) {
+  private constructor(cluster: KafkaCluster) {
     this.#cluster = cluster;
   }
 
   /** Connects with the settings of a client. Throws KAFKA_UNAVAILABLE, INVARIANT_BROKEN with another kafkajs than 2.2. */
   static async open(kafka: Kafka, topics: readonly string[]): Promise<KafkaFetch> {
-    const cluster = clusterOf(kafka);
+    const cluster = clusterOf(gateFetches(kafka), METADATA_AGE_MAX_MS);
     try {
       await cluster.connect();
       await cluster.addMultipleTargetTopics(topics);
@@ -90,7 +61,7 @@ export class KafkaFetch {
   }
 
   /**
-   * Fetches records of a partition from an offset on, at least one if there is any.
+   * Fetches the log of a partition from an offset on, at least one batch if there is any.
    * Throws KAFKA_UNAVAILABLE once all retries have failed.
    */
   async fetch(source: StreamSource, fromOffset: bigint, bytesMax: number): Promise<Fetched> {
@@ -114,42 +85,20 @@ export class KafkaFetch {
   async #fetchOnce({ topic, partition }: StreamSource, fromOffset: bigint, maxBytes: number): Promise<Fetched> {
     const [nodeId] = Object.keys(this.#cluster.findLeaderForPartitions(topic, [partition]));
     if (nodeId === undefined) throw new TollbookError('KAFKA_UNAVAILABLE', `${topic}/${partition} has no leader`);
-    const broker = await this.#cluster.findBroker({ nodeId });
+    const broker = (await this.#cluster.findBroker({ nodeId })) as unknown as Broker;
     const fetchOffset = fromOffset.toString();
     const wanted = [{ topic, partitions: [{ partition, fetchOffset, maxBytes }] }];
     const { responses } = await broker.fetch({ maxWaitTime: FETCH_WAIT_MS, minBytes: 1, maxBytes, topics: wanted });
     const answer = responses[0]?.partitions[0];
     if (answer === undefined) throw new TollbookError('KAFKA_UNAVAILABLE', `no answer for ${topic}/${partition}`);
-    return fetchedOf(topic, fromOffset, answer);
+    const [carrier] = answer.messages;
+    if (carrier !== undefined) return { kind: 'log', log: carrier.log };
+    if (fromOffset >= BigInt(answer.lastStableOffset)) return { kind: 'end' };
+    throw new TollbookError(
+      'KAFKA_UNAVAILABLE',
+      `nothing came of ${topic}/${partition} from ${fromOffset}, before its end`,
+    );
   }
-}
-
-/** An answer without a record below the stable end is a hole that compaction left: its length is not told. */
-function fetchedOf(topic: string, fromOffset: bigint, answer: PartitionAnswer): Fetched {
-  const last = answer.messages[answer.messages.length - 1];
-  if (last === undefined) {
-    const stableEnd = BigInt(answer.lastStableOffset ?? answer.highWatermark);
-    return fromOffset >= stableEnd ? { kind: 'end' } : { kind: 'records', messages: [], nextOffset: fromOffset + 1n };
-  }
-  const { messages } = new Batch(topic, fromOffset.toString(), answer);
-  return { kind: 'records', messages, nextOffset: offsetAfter(last) };
-}
-
-/** The end of the record batch, which may lie beyond its last record where compaction has removed some. */
-function offsetAfter({ offset, batchContext }: RawMessage): bigint {
-  const afterRecord = BigInt(offset) + 1n;
-  if (batchContext === undefined) return afterRecord;
-  const afterBatch = BigInt(batchContext.firstOffset) + BigInt(batchContext.lastOffsetDelta) + 1n;
-  return afterBatch > afterRecord ? afterBatch : afterRecord;
-}
-
-function clusterOf(kafka: Kafka): Cluster {
-  const symbol = Object.getOwnPropertySymbols(kafka).find(({ description }) => description === CREATE_CLUSTER);
-  if (symbol === undefined) {
-    throw new TollbookError('INVARIANT_BROKEN', 'this version of kafkajs cannot be read without a group; needed: 2.2');
-  }
-  const create = (kafka as unknown as Readonly<Record<symbol, ClusterFactory>>)[symbol] as ClusterFactory;
-  return create({ metadataMaxAge: METADATA_AGE_MAX_MS, allowAutoTopicCreation: false });
 }
 
 function isOutOfRange(error: unknown): boolean {

@@ -1,19 +1,20 @@
 /**
  * Owns: reading one partition in order, up to the offset asked for, with the next fetch under way while its messages are
  * worked on.
- * Does not own: the requests (kafka-fetch.ts), nor what the messages mean.
- * Invariants: every message is handed out once, in the order of the log; what the log has lost since reading began is
- * told as a range, never passed over in silence; at most two fetches are held.
+ * Does not own: the requests (kafka-fetch.ts), what a log holds (records/fetched-log.ts), nor what the messages mean.
+ * Invariants: every message is handed out once, in the order of the log; what the log has lost since reading began, or
+ * lacks in between, is told as a range, never passed over in silence; at most two fetches are held, and of one of them a
+ * single batch decompressed.
  */
 import type { StreamSource } from '../../ledger/batch.js';
-import { chunksOf } from '../../consumers/chunks.js';
+import { unreadError } from '../../consumers/chunks.js';
 import type { ChunkMessage } from '../../consumers/intake.js';
+import type { FetchedLog } from '../../records/fetched-log.js';
+import type { FetchedMessage } from '../../records/fetched-message.js';
 import type { Fetched, KafkaFetch } from './kafka-fetch.js';
 
 /** A message with the time its producer gave it, in milliseconds since the Unix epoch. */
-export interface TopicMessage extends ChunkMessage {
-  readonly timestampMs: number;
-}
+export type TopicMessage = ChunkMessage & Pick<FetchedMessage, 'timestampMs'>;
 
 /** Offsets from, up to, not including, to. */
 export interface OffsetRange {
@@ -37,8 +38,6 @@ export interface PartitionReaderPorts {
   readonly logStart: (source: StreamSource) => Promise<bigint>;
 }
 
-const WHOLE_FETCH = { messagesMax: Number.POSITIVE_INFINITY, bytesMax: Number.POSITIVE_INFINITY };
-
 /** Reads one partition from an offset on. */
 export class PartitionReader {
   readonly #ports: PartitionReaderPorts;
@@ -46,9 +45,9 @@ export class PartitionReader {
   readonly #bytesMax: number;
   /** Position in the ledger less offset in Kafka; all other offsets here are positions. */
   readonly #base: bigint;
-  /** The messages of the last fetch, and how many of them have been handed out. */
-  #buffer: readonly TopicMessage[] = [];
-  #handedOut = 0;
+  /** What is left of the last fetch, and the first of it. */
+  #items: Generator<TopicMessage | OffsetRange, bigint> | undefined;
+  #first: TopicMessage | OffsetRange | undefined;
   /** The first offset that has not been fetched. */
   #fetchFrom: bigint;
   #underWay: Promise<Fetched> | undefined;
@@ -65,13 +64,16 @@ export class PartitionReader {
     this.#base = start.base ?? 0n;
   }
 
-  /** Hands out every message below `until` that has not been handed out. Throws KAFKA_UNAVAILABLE. */
+  /**
+   * Hands out every message below `until` that has not been handed out.
+   * Throws KAFKA_UNAVAILABLE, BATCH_CRC_MISMATCH.
+   */
   async take(until: bigint): Promise<Taken> {
     const messages: TopicMessage[] = [];
     const expired: OffsetRange[] = [];
     for (;;) {
-      this.#handOut(messages, until);
-      if (this.#holdsMore() || this.#fetchFrom >= until) return { messages, expired, position: until };
+      this.#handOut({ messages, expired }, until);
+      if (this.#first !== undefined || this.#fetchFrom >= until) return { messages, expired, position: until };
       const fetched = await this.#fetched();
       if (fetched.kind === 'end') return { messages, expired, position: this.#fetchFrom };
       if (fetched.kind === 'outOfRange') {
@@ -81,32 +83,41 @@ export class PartitionReader {
         this.#fetchFrom = lost.to;
         continue;
       }
-      this.#hold(fetched);
+      this.#hold(fetched.log);
     }
   }
 
-  /** The next message, which stays to be taken; undefined at the end of the log. Throws KAFKA_UNAVAILABLE. */
+  /** The next message, which stays to be taken; undefined at the end of the log. Throws KAFKA_UNAVAILABLE, BATCH_CRC_MISMATCH. */
   async peek(): Promise<TopicMessage | undefined> {
-    while (!this.#holdsMore()) {
+    for (;;) {
+      while (this.#first !== undefined && 'to' in this.#first) this.#step();
+      if (this.#first !== undefined) return this.#first;
       const fetched = await this.#fetched();
-      if (fetched.kind !== 'records') return undefined;
-      this.#hold(fetched);
+      if (fetched.kind !== 'log') return undefined;
+      this.#hold(fetched.log);
     }
-    return this.#buffer[this.#handedOut];
   }
 
   /** Starts the next fetch unless enough is held already. */
   prefetch(): void {
-    if (this.#holdsMore() || this.#underWay !== undefined) return;
+    if (this.#first !== undefined || this.#underWay !== undefined) return;
     this.#underWay = this.#ports.fetch.fetch(this.#source, this.#fetchFrom - this.#base, this.#bytesMax);
     // Whoever takes next hears of a failure; nobody may.
     this.#underWay.catch(() => undefined);
   }
 
-  #hold(fetched: Fetched & { kind: 'records' }): void {
-    this.#buffer = fetched.messages.length === 0 ? [] : topicMessages(fetched, this.#base);
-    this.#handedOut = 0;
-    this.#fetchFrom = fetched.nextOffset + this.#base;
+  #hold(log: FetchedLog): void {
+    this.#items = itemsOf(log.withBase(this.#base));
+    this.#step();
+  }
+
+  /** Goes on to the next of what is held; at its end it is known where the next fetch begins. */
+  #step(): void {
+    const step = this.#items?.next();
+    this.#first = step === undefined || step.done === true ? undefined : step.value;
+    if (step?.done !== true) return;
+    this.#fetchFrom = step.value;
+    this.#items = undefined;
   }
 
   async #fetched(): Promise<Fetched> {
@@ -116,16 +127,19 @@ export class PartitionReader {
     return underWay ?? { kind: 'end' };
   }
 
-  #handOut(messages: TopicMessage[], until: bigint): void {
-    for (let message = this.#buffer[this.#handedOut]; message !== undefined && message.kafkaOffset < until;) {
-      messages.push(message);
-      this.#handedOut += 1;
-      message = this.#buffer[this.#handedOut];
+  #handOut({ messages, expired }: { messages: TopicMessage[]; expired: OffsetRange[] }, until: bigint): void {
+    for (let first = this.#first; first !== undefined; first = this.#first) {
+      if ('to' in first) {
+        if (first.from >= until) return;
+        expired.push({ from: first.from, to: first.to < until ? first.to : until });
+        if (first.to > until) {
+          this.#first = { from: until, to: first.to };
+          return;
+        }
+      } else if (first.kafkaOffset < until) messages.push(first);
+      else return;
+      this.#step();
     }
-  }
-
-  #holdsMore(): boolean {
-    return this.#handedOut < this.#buffer.length;
   }
 
   /** The range that retention has removed meanwhile; undefined when it is the end of the log that moved back. */
@@ -136,13 +150,14 @@ export class PartitionReader {
   }
 }
 
-function topicMessages(
-  { messages }: { readonly messages: Parameters<typeof chunksOf>[0] },
-  base: bigint,
-): TopicMessage[] {
-  const [range] = chunksOf(messages, { ...WHOLE_FETCH, base });
-  return (range?.messages ?? []).map((message, index) => ({
-    ...message,
-    timestampMs: Number(messages[index]?.timestamp ?? 0),
-  }));
+/** The messages of a log, and the offsets it lacks; returns the offset after it. Throws BATCH_CRC_MISMATCH. */
+function* itemsOf(log: FetchedLog): Generator<TopicMessage | OffsetRange, bigint> {
+  let position = log.facts.from + log.facts.base;
+  for (const stretch of log.stretches()) {
+    if (stretch.kind === 'damaged') throw unreadError(log.facts, stretch, position);
+    if (stretch.kind === 'hole') yield { from: position, to: stretch.nextOffset };
+    else yield* stretch.messages;
+    position = stretch.nextOffset;
+  }
+  return position;
 }

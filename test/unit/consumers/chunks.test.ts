@@ -1,102 +1,144 @@
-/** Owns: how a fetched batch is cut into chunks. */
+/** Owns: how a fetched log is cut into chunks, and where reading it ends. */
 import { expect } from 'chai';
-import type { IHeaders, KafkaMessage } from 'kafkajs';
 import { type ChunkBounds, chunksOf } from '../../../src/consumers/chunks.js';
+import { type AbortedTransaction, FetchedLog } from '../../../src/records/fetched-log.js';
+import { isTollbookError, type TollbookError } from '../../../src/runtime/errors.js';
+import { type WrittenRecord, writeBatch, writeMarker } from '../../support/record-batches.js';
 
-function fetched(offset: number, bytes = 10): KafkaMessage {
-  return { offset: String(offset), key: null, value: Buffer.alloc(bytes), timestamp: '0', attributes: 0, headers: {} };
+const FACTS = { topic: 'usage', partition: 3, from: 0n, broker: 2 };
+const PLAIN: WrittenRecord = { value: Buffer.from('x') };
+
+function batchOf(baseOffset: bigint, count: number, choices: { isTransactional?: boolean; producerId?: bigint } = {}) {
+  return writeBatch({ baseOffset, records: Array.from({ length: count }, () => PLAIN), ...choices });
 }
 
-function cut(messages: readonly KafkaMessage[], bounds: Partial<ChunkBounds> = {}) {
-  const chunks = [...chunksOf(messages, { messagesMax: 1000, bytesMax: 1_000_000, ...bounds })];
-  return chunks.map((chunk) => [chunk.messages.map(({ kafkaOffset }) => kafkaOffset), chunk.nextOffset]);
+function logOf(batches: readonly Buffer[], from = 0n, aborted: readonly AbortedTransaction[] = []): FetchedLog {
+  return FetchedLog.of(Buffer.concat(batches), { ...FACTS, from }, aborted);
 }
 
-describe('chunks of a fetched batch', () => {
-  it('hold at most so many messages, in order, the last the rest', () => {
-    expect(
-      cut(
-        [1, 2, 3, 4, 5].map((offset) => fetched(offset)),
-        { messagesMax: 2 },
-      ),
-    ).to.deep.equal([
-      [[1n, 2n], 3n],
-      [[3n, 4n], 5n],
-      [[5n], 6n],
-    ]);
+/** Of each chunk: where it begins, its offsets, where the next begins; and the error that ends the reading. */
+function cut(log: FetchedLog, bounds: Partial<ChunkBounds> = {}): { chunks: unknown[]; error?: TollbookError } {
+  const chunks: unknown[] = [];
+  try {
+    for (const chunk of chunksOf(log, { messagesMax: 1000, bytesMax: 1_000_000, ...bounds })) {
+      chunks.push([chunk.from, chunk.messages.map(({ kafkaOffset }) => kafkaOffset), chunk.nextOffset]);
+    }
+  } catch (error) {
+    if (!isTollbookError(error)) throw error;
+    return { chunks, error };
+  }
+  return { chunks };
+}
+
+describe('chunks of a fetched log', () => {
+  it('hold at most so many messages, in order, the last the rest, across batches', () => {
+    expect(cut(logOf([batchOf(0n, 3), batchOf(3n, 2)]), { messagesMax: 2 })).to.deep.equal({
+      chunks: [
+        [0n, [0n, 1n], 2n],
+        [2n, [2n, 3n], 4n],
+        [4n, [4n], 5n],
+      ],
+    });
   });
 
-  it('end where the next begins, also across offsets that hold no message', () => {
-    expect(cut([fetched(1), fetched(4), fetched(9)], { messagesMax: 1 })).to.deep.equal([
-      [[1n], 4n],
-      [[4n], 9n],
-      [[9n], 10n],
-    ]);
+  it('begin where they are read from, whatever comes before it in the batch', () => {
+    expect(cut(logOf([batchOf(0n, 5)], 3n)).chunks).to.deep.equal([[3n, [3n, 4n], 5n]]);
   });
 
-  it('hold at most so many bytes, and exactly as many fit', () => {
-    expect(cut([fetched(1, 40), fetched(2, 60), fetched(3, 1)], { bytesMax: 100 })).to.deep.equal([
-      [[1n, 2n], 3n],
-      [[3n], 4n],
-    ]);
+  it('count keys, values and headers, and exactly as many bytes as are allowed fit', () => {
+    const headers = [['h', Buffer.alloc(20)] as const];
+    const records = [{ key: Buffer.alloc(10), value: Buffer.alloc(10), headers }, PLAIN, PLAIN];
+    const log = (): FetchedLog => logOf([writeBatch({ records })]);
+    const [large, small] = [1 + 10 + 1 + 10 + 1 + 2 + 1 + 20, 1 + 1 + 1 + 1];
+    const offsets = (bytesMax: number): unknown[] =>
+      cut(log(), { bytesMax }).chunks.map((chunk) => (chunk as unknown[])[1]);
+    expect(offsets(large + small)).to.deep.equal([[0n, 1n], [2n]]);
+    expect(offsets(large + small - 1)).to.deep.equal([[0n], [1n, 2n]]);
+    expect(offsets(1)).to.deep.equal([[0n], [1n], [2n]]);
   });
 
-  it('hold one message alone when it is larger than the bound', () => {
-    expect(cut([fetched(1, 5), fetched(2, 500), fetched(3, 5)], { bytesMax: 100 })).to.deep.equal([
-      [[1n], 2n],
-      [[2n], 3n],
-      [[3n], 4n],
-    ]);
-  });
-
-  it('are none of an empty batch', () => {
-    expect(cut([])).to.deep.equal([]);
+  it('are none of an empty log', () => {
+    expect(cut(logOf([]))).to.deep.equal({ chunks: [] });
   });
 
   it('keep offsets beyond 2^53 exact', () => {
-    const message = { ...fetched(0), offset: '9007199254740993' };
-    expect(cut([message])).to.deep.equal([[[9_007_199_254_740_993n], 9_007_199_254_740_994n]]);
+    const offset = 9_007_199_254_740_993n;
+    expect(cut(logOf([batchOf(offset, 1)], offset)).chunks).to.deep.equal([[offset, [offset], offset + 1n]]);
   });
 
-  it('are cut lazily, so that a consumer that stops in between copies no more', () => {
-    const chunks = chunksOf([fetched(1), fetched(2)], { messagesMax: 1, bytesMax: 100 });
-    expect(chunks.next().value).to.have.property('nextOffset', 2n);
+  it('are cut lazily, so that a consumer that stops in between decodes no more', () => {
+    const chunks = chunksOf(logOf([batchOf(0n, 2)]), { messagesMax: 1, bytesMax: 100 });
+    expect(chunks.next().value).to.have.property('nextOffset', 1n);
     expect(chunks.return(undefined).done).to.equal(true);
     expect(chunks.next().done).to.equal(true);
   });
-});
 
-describe('a message of a chunk', () => {
-  function only(changes: { key?: Buffer; value?: null; headers?: IHeaders }) {
-    const plain = { key: null, value: null, headers: {}, offset: '1', timestamp: '0', attributes: 0 };
-    const [chunk] = chunksOf([{ ...plain, ...changes }], { messagesMax: 1, bytesMax: 100 });
-    return chunk?.messages[0];
-  }
-
-  it('keeps key and value, also when they are null', () => {
-    expect(only({ key: Buffer.from('k'), value: null })).to.deep.equal({
-      kafkaOffset: 1n,
-      key: Buffer.from('k'),
-      value: null,
-      headers: {},
-    });
+  it('go on over markers and aborted records, also where nothing else was fetched', () => {
+    const aborted = [{ producerId: 7n, firstOffset: 1n }];
+    const transaction = [batchOf(1n, 2, { isTransactional: true, producerId: 7n }), writeMarker(3n, 7n, false)];
+    const after = batchOf(4n, 1, { isTransactional: true, producerId: 7n });
+    expect(cut(logOf([batchOf(0n, 1), ...transaction, after], 0n, aborted)).chunks).to.deep.equal([[0n, [0n, 4n], 5n]]);
+    expect(cut(logOf(transaction, 1n, aborted)).chunks).to.deep.equal([[1n, [], 4n]]);
   });
 
-  it('keeps every value of every header, byte for byte', () => {
-    const headers = { one: Buffer.from('text'), many: [Buffer.of(255), Buffer.alloc(0)], none: undefined };
-    expect(only({ headers })?.headers).to.deep.equal({
-      one: [Buffer.from('text')],
-      many: [Buffer.of(255), Buffer.alloc(0)],
-      none: [],
-    });
+  it('charge what another producer sent, or this one outside of a transaction, amid aborted records', () => {
+    const aborted = [{ producerId: 7n, firstOffset: 0n }];
+    const own = { isTransactional: true, producerId: 7n };
+    const batches = [
+      batchOf(0n, 1, own),
+      batchOf(1n, 1, { ...own, producerId: 8n }),
+      batchOf(2n, 1, { producerId: 7n }),
+    ];
+    expect(cut(logOf(batches, 0n, aborted)).chunks).to.deep.equal([[0n, [1n, 2n], 3n]]);
   });
 
-  it('has no value for a header that Kafka sent without one', () => {
-    expect(only({ headers: { trace: null } as unknown as IHeaders })?.headers).to.deep.equal({ trace: [] });
+  it('end before a hole between batches, which is told as loss', () => {
+    const { chunks, error } = cut(logOf([batchOf(0n, 2), batchOf(5n, 1)]));
+    expect(chunks).to.deep.equal([[0n, [0n, 1n], 2n]]);
+    expect(error).to.include({ code: 'STREAM_GAP' });
+    expect(error?.message).to.include('offsets 2 to 4 of usage/3').and.include('--to 5');
   });
 
-  it('keeps only the bytes of a header named like a method of every object', () => {
-    const headers = { constructor: [Object, Buffer.from('v')] } as unknown as IHeaders;
-    expect(only({ headers })?.headers).to.deep.equal({ constructor: [Buffer.from('v')] });
+  it('end before a hole within a batch, which is told as loss', () => {
+    const records = [PLAIN, { ...PLAIN, offsetDelta: 3 }];
+    const { chunks, error } = cut(logOf([writeBatch({ records, lastOffsetDelta: 5 })]));
+    expect(chunks).to.deep.equal([[0n, [0n], 1n]]);
+    expect(error).to.include({ code: 'STREAM_GAP' }).with.nested.property('context.to', 2n);
+  });
+
+  it('take a batch that compaction has emptied for loss, too', () => {
+    const { error } = cut(logOf([writeBatch({ lastOffsetDelta: 4 })]));
+    expect(error).to.include({ code: 'STREAM_GAP' }).with.nested.property('context.to', 4n);
+  });
+
+  it('end before a batch with a wrong checksum, which is told with its place and its broker', () => {
+    const damaged = batchOf(2n, 3);
+    damaged[damaged.length - 2]! ^= 1;
+    const { chunks, error } = cut(logOf([batchOf(0n, 2), damaged, batchOf(5n, 1)]));
+    expect(chunks).to.deep.equal([[0n, [0n, 1n], 2n]]);
+    expect(error).to.include({ code: 'BATCH_CRC_MISMATCH' });
+    expect(error?.context).to.deep.equal({ topic: 'usage', partition: 3, from: 2n, to: 4n, broker: 2 });
+  });
+
+  it('end before a batch whose header cannot be: its length or the version of its format', () => {
+    for (const [at, byte] of [
+      [8, 0x7f],
+      [8, 0xff],
+      [11, 0],
+      [16, 3],
+      [16, 0],
+    ] as const) {
+      const damaged = batchOf(2n, 3);
+      damaged[at] = byte;
+      const { chunks, error } = cut(logOf([batchOf(0n, 2), damaged]));
+      expect(chunks, `byte ${at}`).to.deep.equal([[0n, [0n, 1n], 2n]]);
+      expect(error, `byte ${at}`).to.include({ code: 'BATCH_CRC_MISMATCH' });
+    }
+  });
+
+  it('leave out a batch that the bound on the fetch cut off', () => {
+    const cutOff = batchOf(2n, 3).subarray(0, -1);
+    expect(cut(logOf([batchOf(0n, 2), cutOff])).chunks).to.deep.equal([[0n, [0n, 1n], 2n]]);
+    expect(logOf([cutOff]).isEmpty).to.equal(true);
   });
 });

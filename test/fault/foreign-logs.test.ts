@@ -38,7 +38,7 @@ describe('charging a log', function () {
     await deleteTopics(kafka, [topic]);
     await createTopics(kafka, [topic], { partitions: 1 });
     await send(kafka, topic, completions('after', 5, { partition: 0 }));
-    const alarmed = await alarm(child, 'CURSOR_AHEAD_OF_LOG');
+    const alarmed = await alarm(child, 'LOG_REPLACED');
     const malformed = [{ key: 'x', value: 'no event', partition: 0 }];
     await send(kafka, topicPending, malformed);
     await waitUntil('the other topic goes on', async () => (await world.ledger.count('dead_letters')) === 1, WAIT_MS);

@@ -8,6 +8,7 @@ import pg from 'pg';
 import { acceptGap } from '../../src/ledger/postgres/stream-gaps.js';
 import { type ConsumeChild, killConsumers, startConsume } from '../support/consume-child.js';
 import { LedgerWorld } from '../support/ledger-world.js';
+import { runTollbook } from '../support/tollbook-cli.js';
 import { completions, send } from '../support/usage-messages.js';
 import { waitUntil } from '../support/wait-until.js';
 import { uniqueTopic } from './kafka-topics.js';
@@ -29,11 +30,22 @@ interface Readiness {
   readonly group: { readonly is_member: boolean; readonly partitions: Record<string, number[]> } | null;
 }
 
-const DEADLINE_MS = 60_000;
+interface Status {
+  readonly servers: readonly { readonly name: string; readonly ok: boolean; readonly version: string | null }[];
+  readonly partitions: readonly {
+    readonly topic: string;
+    readonly partition: number;
+    readonly lag: number;
+    readonly process: string | null;
+    readonly blocked: { readonly code: string; readonly since: string } | null;
+  }[];
+}
+
+const DEADLINE_MS = 100_000;
 const TIMING = { TOLLBOOK_RETRY_PAUSE_MAX_MS: '500', TOLLBOOK_ALARM_AFTER_MS: '1000', TOLLBOOK_METRICS_PORT: '0' };
 
 describe('what tollbook consume tells of itself', function () {
-  this.timeout(120_000);
+  this.timeout(240_000);
   let world: LedgerWorld;
   let child: ConsumeChild;
   let admin: pg.Client;
@@ -165,6 +177,11 @@ describe('what tollbook consume tells of itself', function () {
     const blocked = await blockedBy(/^STREAM_GAP$/, 1);
     expect(blocked.remedy).to.include('tollbook cursors accept-gap');
     await expectRisingAndAlarmed(1, 'STREAM_GAP');
+    const { partitions } = await statusEnding(1);
+    const stopped = partitions.find((each) => each.topic === topic() && each.partition === 1)!;
+    expect(stopped.blocked).to.include({ code: 'STREAM_GAP', since: blocked.since });
+    expect(stopped.process).to.match(/:\d+$/);
+    expect(stopped.lag).to.be.above(0);
     await acceptGap(world.pool, {
       source: { topic: topic(), partition: 1 },
       toOffset,
@@ -198,6 +215,17 @@ describe('what tollbook consume tells of itself', function () {
     expect((await readiness()).status).to.equal('ready');
   });
 
+  it('is what tollbook status shows of all processes: healthy, or which server is away, at once', async () => {
+    const { servers, partitions } = await statusEnding(0);
+    expect(servers.find(({ name }) => name === 'postgres')!.version).to.match(/^\d+/);
+    expect(partitions.map(({ lag, blocked }) => [lag, blocked])).to.deep.equal(
+      Array.from({ length: 4 }, () => [0, null]),
+    );
+    const away = await statusEnding(3, { KAFKA_BROKERS: '127.0.0.1:1' });
+    expect(away.servers.find(({ name }) => name === 'kafka')).to.deep.include({ ok: false, version: null });
+    expect(away.partitions).to.equal(null);
+  });
+
   it('is degraded, and ready, without Redis: PostgreSQL decides meanwhile', async () => {
     const environment = { ...world.environment, ...TIMING, REDIS_URL: 'redis://127.0.0.1:1' };
     const group = { TOLLBOOK_CONSUMER_GROUP: uniqueTopic('group') };
@@ -209,6 +237,18 @@ describe('what tollbook consume tells of itself', function () {
     expect(told.code).to.equal(200);
     expect(told.servers.find(({ name }) => name === 'redis')!.cause).to.include({ code: 'REDIS_UNAVAILABLE' });
   });
+
+  /** Runs `tollbook status` until it ends with this code: processes report every few seconds, and machines may be slow. */
+  async function statusEnding(exitCode: number, settings: Readonly<Record<string, string>> = {}): Promise<Status> {
+    let document: Status | undefined;
+    await until(`status ends with ${exitCode}`, async () => {
+      const environment = { ...(world.environment as Record<string, string>), ...settings };
+      const result = await runTollbook(['status', '--json'], environment);
+      document = JSON.parse(result.stdout) as Status;
+      return result.exitCode === exitCode;
+    });
+    return document!;
+  }
 
   /** What a failover does: sessions end, and new ones may only read. The administrator's own session stays. */
   async function setReadOnly(isReadOnly: boolean): Promise<void> {

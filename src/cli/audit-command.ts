@@ -25,7 +25,7 @@ const DAY_S = 86_400;
 
 const HELP = `
 Compares each quota hash at its version with the ledger at that version, every item in flight with the ledger, and the
-sums of the items with the items; traffic may run. A hash that is only behind is no difference, nor is an item whose charge
+sums of the items with the items; traffic may run. A hash that is behind for a moment is no difference, nor is an item whose charge
 is under way: an item counts as leaked when it has not reached the ledger after TOLLBOOK_INFLIGHT_TTL_MS, or --leak-after.
 When nothing charges, --leak-after 0 names every item that is in flight without an entry.
 Exit code 0: no difference is left. 1: there is one, or not all could be looked at.`;

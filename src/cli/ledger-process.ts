@@ -116,7 +116,11 @@ async function assemble(
     redis.disconnect();
     return Promise.resolve();
   });
-  const scripts = new QuotaScripts(redis, { prefix: config.redisPrefix, callSpan: config.redisCallSpan });
+  const onMended = (tenantIds: readonly string[]): void => {
+    metrics.addMended(tenantIds.length);
+    logger.error({ tenantIds }, 'keys in Redis held what no script of Tollbook writes: mended');
+  };
+  const scripts = new QuotaScripts(redis, { prefix: config.redisPrefix, callSpan: config.redisCallSpan, onMended });
   const reader = new PostgresLedgerReader(pool);
   const projector = new Projector({
     reader,

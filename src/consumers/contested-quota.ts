@@ -9,7 +9,8 @@ import type { Account } from '../ledger/account.js';
 import { traceKey, type TraceKey } from '../ledger/ledger-store.js';
 import type { OthersInFlight } from '../ledger/quota-rule.js';
 import type { TraceState } from '../ledger/trace.js';
-import { encodeQuotaHash, sumFields, sumItems } from '../lua/quota-codec.js';
+import { mendingOf } from '../lua/broken-keys.js';
+import { encodeQuotaHash, sumItems } from '../lua/quota-codec.js';
 import type { QuotaObservation } from '../lua/quota-observation.js';
 import type { DropSpec, InflightItem, OverlayItem } from '../lua/quota-scripts.js';
 import { UNCHECKED } from '../lua/quota-requests.js';
@@ -55,9 +56,10 @@ export interface QuotaHashState {
 }
 
 /** Tells whether somebody else has been at the keys of a tenant. */
-export function hashStateOf({ account, observation: { hash, overlay } }: ContestedTenant): QuotaHashState {
+export function hashStateOf({ account, observation }: ContestedTenant): QuotaHashState {
+  const { hash } = observation;
   return {
-    isBroken: hash.kind === 'unreadable' || overlay.kind === 'unreadable' || !addsUp(overlay),
+    isBroken: mendingOf(account.tenantId, observation) !== undefined,
     differs: hash.kind === 'read' && hash.version === account.seq && !isHashOf(account, hash.values),
   };
 }
@@ -69,16 +71,6 @@ export function decidedItems(booked: readonly OverlayItem[]): OverlayItem[] {
 
 function itemsOf({ overlay }: QuotaObservation): readonly InflightItem[] {
   return overlay.kind === 'read' ? overlay.items : [];
-}
-
-function addsUp(overlay: QuotaObservation['overlay'] & { kind: 'read' }): boolean {
-  const { items, sums, strange } = overlay;
-  const expected = sumFields(sumItems(items), items.length);
-  return (
-    strange.length === 0 &&
-    sums.size === expected.size &&
-    [...expected].every(([field, value]) => sums.get(field) === value)
-  );
 }
 
 function isHashOf(account: Account, values: readonly string[]): boolean {

@@ -145,10 +145,8 @@ export class RedisQuotaGate implements QuotaGate {
   /** Step 3. */
   async #settle(contested: readonly ContestedTenant[], wanted: QuotaQuestion['wanted']): Promise<void> {
     const { scripts, clock } = this.#options;
-    const broken = contested
-      .filter((tenant) => this.#isBroken(tenant))
-      .map(({ account: { tenantId } }) => ({ tenantId }));
-    if (broken.length > 0) await scripts.mend(broken);
+    const broken = contested.filter((tenant) => this.#isBroken(tenant)).map(({ account }) => account.tenantId);
+    if (broken.length > 0) await scripts.mendBroken(broken);
     const decided = contested.flatMap(({ account: { tenantId, seq } }): TenantDeltas[] => {
       const booked = wanted.get(tenantId) ?? [];
       return booked.length === 0 ? [] : [{ tenantId, ledgerSeq: seq, items: decidedItems(booked) }];

@@ -1,6 +1,6 @@
 /**
- * Owns: reading quota hashes and what is in flight, for the projector, the sweeper and audits.
- * Does not own: any write, nor the decision what a difference means.
+ * Owns: reading quota hashes and what is in flight, for the projector, the sweeper and audits; and removing keys whole.
+ * Does not own: any other write, nor the decision what a difference means.
  * Invariants: one pipeline a call; each key is read at one instant, different keys at different ones.
  */
 import type { ChainableCommander, Redis } from 'ioredis';
@@ -93,6 +93,11 @@ export class QuotaReads {
   /** Walks over the tenants that have a quota hash, as `scanInflight` does. For audits. */
   scanQuota(count: number): AsyncGenerator<readonly string[]> {
     return this.#scan(quotaPattern(this.#prefix), count);
+  }
+
+  /** Removes keys, one command each: they may lie in different slots. */
+  protected async remove(keys: readonly string[]): Promise<void> {
+    await this.#pipelined(keys, (pipeline, key) => pipeline.del(key));
   }
 
   async *#scan(pattern: string, count: number): AsyncGenerator<readonly string[]> {

@@ -6,7 +6,9 @@
  * a tenant is named once in a call. Everything that writes is idempotent and may be repeated after an error.
  */
 import type { Redis } from 'ioredis';
-import { TollbookError } from '../runtime/errors.js';
+import { isTollbookError, TollbookError } from '../runtime/errors.js';
+import { isOfAKey, mendingOf, type TenantMending } from './broken-keys.js';
+import type { InflightItem } from './quota-codec.js';
 import { bucketOf, quotaKeys } from './quota-keys.js';
 import { QuotaReads } from './quota-reads.js';
 import {
@@ -21,17 +23,12 @@ import {
   readReleaseReply,
   readTenantReply,
 } from './quota-replies.js';
-import {
-  type HoldRequest,
-  type TenantDeltas,
-  type TenantProjection,
-  encodeDeltas,
-  encodeHold,
-  encodeProjection,
-} from './quota-requests.js';
+import { type HoldRequest, type TenantDeltas, type TenantProjection, encodeHold } from './quota-requests.js';
 import { type ScriptCall, ScriptRunner } from './script-runner.js';
+import { deductShare, groupShares, mendShare, oneSlot, projectShare, type TenantShare } from './tenant-shares.js';
 
 export type { InflightItem, InflightSums, QuotaHash } from './quota-codec.js';
+export type { TenantMending } from './broken-keys.js';
 export type { InflightOverlay } from './quota-reads.js';
 export type { HoldReply, ItemReply, MendReply, ProjectReply, TenantReply } from './quota-replies.js';
 export type { DropSpec, HoldRequest, OverlayItem, TenantDeltas, TenantProjection } from './quota-requests.js';
@@ -50,27 +47,11 @@ export interface QuotaScriptsOptions {
    * each are then 16 calls and not 250, which measured 15 to 75 % faster (2 busy cores, other work beside).
    */
   readonly callSpan?: CallSpan;
-}
-
-/** A tenant whose keys are to be mended, and the version of its quota hash if that is to go. */
-export interface TenantMending {
-  readonly tenantId: string;
-  readonly hashToDrop?: number;
-}
-
-/** One tenant's share of a script call, and the place of its reply among those of all tenants. */
-interface TenantShare {
-  readonly tenantId: string;
-  readonly args: readonly string[];
-  /** How many items it names. */
-  readonly itemCount: number;
-  readonly position: number;
+  /** Hears of tenants whose keys held what no script writes, once they are mended; must not throw. */
+  readonly onMended?: (tenantIds: readonly string[]) => void;
 }
 
 const TENANTS_PER_CALL_MAX = 64;
-
-/** Where a call is full besides: as many items keep Redis busy for some 10 to 20 ms. */
-const ITEMS_PER_CALL_MAX = 2_600;
 
 /** The quota scripts on one Redis connection. Every method throws REDIS_UNAVAILABLE or REDIS_FAILED. */
 export class QuotaScripts extends QuotaReads {
@@ -78,6 +59,7 @@ export class QuotaScripts extends QuotaReads {
   readonly #prefix: string;
   readonly #tenantsPerCallMax: number;
   readonly #callSpan: CallSpan;
+  readonly #onMended: (tenantIds: readonly string[]) => void;
 
   /** Throws USAGE_INVALID for a prefix that would break the keys, FILE_UNREADABLE without the Lua files. */
   constructor(redis: Redis, options: QuotaScriptsOptions) {
@@ -86,6 +68,7 @@ export class QuotaScripts extends QuotaReads {
     this.#prefix = options.prefix;
     this.#tenantsPerCallMax = options.tenantsPerCallMax ?? TENANTS_PER_CALL_MAX;
     this.#callSpan = options.callSpan ?? 'bucket';
+    this.#onMended = options.onMended ?? ((): void => undefined);
   }
 
   /**
@@ -141,6 +124,44 @@ export class QuotaScripts extends QuotaReads {
     return (await this.#runGrouped('quota-mend', [], tenants.map(mendShare))).map(readMendReply);
   }
 
+  /** Mends those of some tenants whose keys hold what no script can work with. Idempotent. */
+  async mendBroken(tenantIds: readonly string[]): Promise<void> {
+    const observations = await this.observe(tenantIds);
+    const broken = tenantIds.flatMap((tenantId, index) => {
+      const observation = observations[index];
+      return observation === undefined ? [] : (mendingOf(tenantId, observation) ?? []);
+    });
+    if (broken.length === 0) return;
+    await this.mend(broken);
+    this.#onMended(broken.map(({ tenantId }) => tenantId));
+  }
+
+  /** Removes all keys of tenants, of whom the ledger knows nothing. Idempotent. */
+  async purge(tenantIds: readonly string[]): Promise<void> {
+    const keys = tenantIds.map((tenantId) => quotaKeys(this.#prefix, tenantId));
+    await this.remove(keys.flatMap(({ quota, inflight }) => [quota, inflight]));
+  }
+
+  /** As read; the keys of tenants that cannot be read are mended first. */
+  override versions(tenantIds: readonly string[]): Promise<readonly (number | null)[]> {
+    return this.#mending(tenantIds, () => super.versions(tenantIds));
+  }
+
+  /** As read; the keys of tenants that cannot be read are mended first. */
+  override readInflight(tenantIds: readonly string[]): Promise<readonly (readonly InflightItem[])[]> {
+    return this.#mending(tenantIds, () => super.readInflight(tenantIds));
+  }
+
+  async #mending<T>(tenantIds: readonly string[], read: () => Promise<T>): Promise<T> {
+    try {
+      return await read();
+    } catch (error) {
+      if (!isOfAKey(error)) throw error;
+      await this.mendBroken(tenantIds);
+      return read();
+    }
+  }
+
   /** Runs a script over many tenants, one call a group; replies by the shares' positions. */
   async #runGrouped(
     script: 'quota-deduct' | 'quota-project' | 'quota-mend',
@@ -151,13 +172,31 @@ export class QuotaScripts extends QuotaReads {
     const groups = groupShares(shares, slotOf, this.#tenantsPerCallMax);
     const calls: ScriptCall[] = [];
     for (const group of groups) calls.push(this.#call(script, args, group));
-    const lists = await this.#runner.run(calls);
+    const lists = await this.#runner.runEach(calls);
     const replies: unknown[] = [];
+    const failed: TenantShare[] = [];
     for (const [index, group] of groups.entries()) {
-      const list = readList(script, lists[index], group.length);
-      for (const [at, { position }] of group.entries()) replies[position] = list[at];
+      if (isTollbookError(lists[index])) failed.push(...sharesOfBadKey(script, lists[index], group));
+      else keepReplies(readList(script, lists[index], group.length), group, replies);
     }
+    if (failed.length > 0) await this.#runApart(script, args, { shares: failed, replies });
     return replies;
+  }
+
+  /** Runs the tenants of failed calls one by one, their keys mended: a bad key harms its own tenant alone. */
+  async #runApart(
+    script: ScriptCall['script'],
+    args: readonly string[],
+    { shares, replies }: { shares: readonly TenantShare[]; replies: unknown[] },
+  ): Promise<void> {
+    await this.mendBroken(shares.map(({ tenantId }) => tenantId));
+    const lists = await this.#runner.runEach(shares.map((share) => this.#call(script, args, [share])));
+    for (const [index, share] of shares.entries()) {
+      if (isTollbookError(lists[index])) {
+        sharesOfBadKey(script, lists[index], [share]);
+        replies[share.position] = script === 'quota-project' ? 'moved' : 'unhydrated';
+      } else keepReplies(readList(script, lists[index], 1), [share], replies);
+    }
   }
 
   #call(script: ScriptCall['script'], args: readonly string[], group: readonly TenantShare[]): ScriptCall {
@@ -171,60 +210,12 @@ export class QuotaScripts extends QuotaReads {
   }
 }
 
-function deductShare(deltas: TenantDeltas, position: number): TenantShare {
-  return { tenantId: deltas.tenantId, args: encodeDeltas(deltas), itemCount: deltas.items.length, position };
+/** The tenants of a call that failed because of what one of their keys holds; throws every other error. */
+function sharesOfBadKey(script: string, error: TollbookError, group: readonly TenantShare[]): readonly TenantShare[] {
+  if (script === 'quota-mend' || !isOfAKey(error)) throw error;
+  return group;
 }
 
-function projectShare(projection: TenantProjection, position: number): TenantShare {
-  const { tenantId, drop } = projection;
-  return { tenantId, args: encodeProjection(projection), itemCount: drop.length, position };
-}
-
-function mendShare({ tenantId, hashToDrop }: TenantMending, position: number): TenantShare {
-  return { tenantId, args: [hashToDrop === undefined ? '-' : String(hashToDrop)], itemCount: 0, position };
-}
-
-function oneSlot(): number {
-  return 0;
-}
-
-/** A call in the making: tenants that may share it, and the count of their items. */
-interface OpenGroup {
-  readonly shares: TenantShare[];
-  itemCount: number;
-}
-
-/** Groups tenants of one slot, at most `sizeMax` a group. Throws USAGE_INVALID for a tenant named twice. */
-function groupShares(
-  shares: readonly TenantShare[],
-  slotOf: (tenantId: string) => number,
-  sizeMax: number,
-): readonly (readonly TenantShare[])[] {
-  refuseRepeatedTenants(shares);
-  const groups: TenantShare[][] = [];
-  const open = new Map<number, OpenGroup>();
-  for (const share of shares) {
-    const slot = slotOf(share.tenantId);
-    let group = open.get(slot);
-    if (group === undefined || isFull(group, share, sizeMax)) {
-      group = { shares: [], itemCount: 0 };
-      groups.push(group.shares);
-      open.set(slot, group);
-    }
-    group.shares.push(share);
-    group.itemCount += share.itemCount;
-  }
-  return groups;
-}
-
-function isFull(group: OpenGroup, next: TenantShare, sizeMax: number): boolean {
-  return group.shares.length >= sizeMax || group.itemCount + next.itemCount > ITEMS_PER_CALL_MAX;
-}
-
-function refuseRepeatedTenants(shares: readonly TenantShare[]): void {
-  const seen = new Set<string>();
-  for (const { tenantId } of shares) {
-    if (seen.has(tenantId)) throw new TollbookError('USAGE_INVALID', `tenant ${tenantId} is named twice in one call`);
-    seen.add(tenantId);
-  }
+function keepReplies(list: readonly unknown[], group: readonly TenantShare[], replies: unknown[]): void {
+  for (const [at, { position }] of group.entries()) replies[position] = list[at];
 }

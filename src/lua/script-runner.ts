@@ -39,12 +39,21 @@ export class ScriptRunner {
    * Atomic: each call, not the run. Throws REDIS_UNAVAILABLE or REDIS_FAILED when any call failed; others may have run.
    */
   async run(calls: readonly ScriptCall[]): Promise<readonly unknown[]> {
+    return (await this.#results(calls)).map(replyOf);
+  }
+
+  /** As `run`, but a call that failed gives its error in place of its reply, so that one of them harms no other. */
+  async runEach(calls: readonly ScriptCall[]): Promise<readonly unknown[]> {
+    return (await this.#results(calls)).map((result) => (result[0] === null ? result[1] : redisError(result[0])));
+  }
+
+  async #results(calls: readonly ScriptCall[]): Promise<PipelineResult[]> {
     if (calls.length === 0) return [];
     await this.#ensureLoaded();
     const results = await this.#evaluate(calls);
     const forgotten = results.flatMap(([error], index) => (isNoScript(error) ? [index] : []));
     if (forgotten.length > 0) await this.#repeat(calls, results, forgotten);
-    return results.map(replyOf);
+    return results;
   }
 
   async #repeat(calls: readonly ScriptCall[], results: PipelineResult[], indexes: readonly number[]): Promise<void> {

@@ -1,7 +1,8 @@
 /**
  * Owns: what is wrong with what Redis has of one tenant, held against the ledger at the version of its quota hash.
  * Does not own: reading either (audit-tenants.ts), the overlay's share of it (audit-overlay.ts), mending it (audit-repair.ts).
- * Invariants: pure. A hash that is merely behind is not wrong: it is compared with the account as it was at its version.
+ * Invariants: pure. A hash that is behind for a moment is not wrong; in any case it is compared with the account as it was at
+ * its version.
  * Nothing that a running charge or projection leaves for a moment is a difference.
  */
 import type { Account } from '../ledger/account.js';
@@ -84,7 +85,7 @@ function accountDifference(found: string, expected: string, amountNano: bigint):
 }
 
 function hashDifferences(hash: ObservedHash, standing: AccountStanding, nowMs: number): Difference[] {
-  const { account, then, recordedAt } = standing;
+  const { account, then, recordedAt, nextRecordedAt } = standing;
   if (hash.kind === 'missing' && isJustWritten(standing, nowMs)) return [];
   if (hash.kind !== 'read') {
     const found = hash.kind === 'missing' ? 'missing' : hash.found;
@@ -95,7 +96,20 @@ function hashDifferences(hash: ObservedHash, standing: AccountStanding, nowMs: n
     return [{ field: 'version', found, expected: `${account.seq} at most`, amountNano: 0n, ageMs: null }];
   }
   const ageMs = recordedAt === null ? null : Math.max(0, nowMs - Date.parse(recordedAt));
-  return then === null ? [] : fieldDifferences(hash.values, then, ageMs);
+  const wrong = then === null ? [] : fieldDifferences(hash.values, then, ageMs);
+  return wrong.length > 0 ? wrong : behindDifference(hash.version, { seq: account.seq, nextRecordedAt }, nowMs);
+}
+
+/** A hash whose next entry was recorded longer ago than any projection takes: nobody is about to set it. */
+function behindDifference(
+  version: number,
+  { seq, nextRecordedAt }: { readonly seq: number; readonly nextRecordedAt: string | null },
+  nowMs: number,
+): Difference[] {
+  if (nextRecordedAt === null) return [];
+  const ageMs = nowMs - Date.parse(nextRecordedAt);
+  if (ageMs < HYDRATION_MAX_MS) return [];
+  return [{ field: 'version', found: String(version), expected: String(seq), amountNano: 0n, ageMs }];
 }
 
 /** Whether the ledger has just moved: a hash that is missing is then about to be projected. */

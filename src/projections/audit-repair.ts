@@ -1,7 +1,7 @@
 /**
  * Owns: mending what an audit found, through the same projection that keeps the hashes.
  *
- *  1. Where a value is malformed, or a sum is not that of its items: quota-mend takes out what no script wrote and adds up.
+ *  1. Remove the keys of tenants without an account. Where a value is malformed, or a sum is not that of its items: quota-mend takes out what no script wrote and adds up.
  *  2. Project afresh: all ten fields are set at the version of the ledger, landed and leaked items dropped.
  *  3. What was projected meanwhile is tried again.
  *
@@ -9,7 +9,6 @@
  * Invariants: a tenant whose account is wrong itself is left alone: Redis would be set to the wrong account. An item that
  * may still reach the ledger is never dropped. A crash between the steps leaves a smaller difference, or none.
  */
-import { invariant } from '../runtime/errors.js';
 import type { DropSpec, QuotaScripts } from '../lua/quota-scripts.js';
 import { isAccountWrong, type TenantDrift } from './audit-drift.js';
 import { type ProjectionPorts, projectTenants } from './projection.js';
@@ -45,12 +44,8 @@ function needsMending({ seq, differences }: TenantDrift): boolean {
 }
 
 async function mendKeys(scripts: QuotaScripts, drifts: readonly TenantDrift[]): Promise<void> {
-  if (drifts.length === 0) return;
-  await scripts.mend(
-    drifts.map(({ tenantId, seq, version }) => {
-      if (seq !== null) return { tenantId };
-      invariant(version !== null, 'a hash without an account is found by its version', { tenantId });
-      return { tenantId, hashToDrop: version };
-    }),
-  );
+  const orphans = drifts.filter(({ seq }) => seq === null).map(({ tenantId }) => tenantId);
+  if (orphans.length > 0) await scripts.purge(orphans);
+  const owned = drifts.filter(({ seq }) => seq !== null).map(({ tenantId }) => ({ tenantId }));
+  if (owned.length > 0) await scripts.mend(owned);
 }

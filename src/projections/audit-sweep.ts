@@ -67,9 +67,10 @@ export async function repairAndLook(
   return again.looked - again.drifts.length;
 }
 
-async function sweepOrphans(ports: AuditRunPorts, { repairs }: AuditOrder, tally: AuditTally): Promise<number> {
+async function sweepOrphans(ports: AuditRunPorts, order: AuditOrder, tally: AuditTally): Promise<number> {
+  const { repairs, leakAfterMs, nowMs } = order;
   let repaired = 0;
-  for await (const drifts of orphanDrifts(ports)) {
+  for await (const drifts of orphanDrifts(ports, { nowMs: nowMs(), leakAfterMs })) {
     for (const drift of drifts) tally.addDrift(drift);
     if (repairs) repaired += (await repairDrift(ports, drifts)).length;
   }

@@ -14,6 +14,7 @@ import { type AmountNano, formatAmount, parseAmount, ZERO } from '../ledger/mone
 import { fieldText, type LeafLine } from '../ledger/postgres/leaf-lines.js';
 import { isTollbookError } from '../runtime/errors.js';
 import type { ProblemKind, ProblemReport } from './verify-problem.js';
+import { refusalProblem } from './verify-refusals.js';
 
 /** A hold that the entries have opened and not ended. */
 export interface OpenHoldFact {
@@ -60,6 +61,7 @@ export class TenantFold {
     this.#checkBalance(line, amounts);
     if (line.status === 'PENDING') this.#checkHold(line, amounts, before);
     else this.#checkRelease(line, amounts);
+    if (REFUSED.has(line.status)) this.#checkRefusal(line, amounts, before);
     if (line.currency !== before.currency)
       this.#found(seq, `is in ${line.currency}, the account in ${before.currency}`);
     if (line.recordedAt < this.#last.recordedAt) {
@@ -131,6 +133,15 @@ export class TenantFold {
     this.#found(seq, `holds ${decimal(moved)}, its amount is ${line.amount}${policy}`, 'hold');
   }
 
+  /** Without the terms, or after a gap, nobody knows what the account would have said. */
+  #checkRefusal(line: LeafLine, { heldBefore, heldAfter }: LineAmounts, before: Account): void {
+    const seq = Number(line.seq);
+    if (!this.#termsAreKnown || !line.isGenuine || before.seq !== seq - 1) return;
+    const requiredNano = nanoOf(line.amount) - (heldBefore - heldAfter);
+    const problem = refusalProblem({ line, requiredNano }, before);
+    if (problem !== undefined) this.#found(seq, problem);
+  }
+
   #checkRelease(line: LeafLine, { heldBefore, heldAfter }: LineAmounts): void {
     const moved = heldAfter - heldBefore;
     const seq = Number(line.seq);
@@ -188,6 +199,7 @@ interface LineAmounts {
 }
 
 const NO_TERMS = { creditLimitNano: ZERO, dailyQuota: null, monthlyQuota: null, holdPolicy: 'estimate' } as const;
+const REFUSED: ReadonlySet<string> = new Set<EntryStatus>(['REFUSED', 'FAILED']);
 const ENDS_HOLD: ReadonlySet<string> = new Set<EntryStatus>(['COMMITTED', 'FAILED', 'VOIDED', 'EXPIRED']);
 const DECIMALS = 9;
 

@@ -63,6 +63,7 @@ export class Metrics {
   readonly #chunkSeconds: Histogram;
   readonly #processingFailed: Counter;
   readonly #leakedHolds: Counter;
+  readonly #mendedKeys: Counter;
   readonly #auditTenants: Counter;
   readonly #auditDrift: Counter;
   readonly #auditAmount: Gauge;
@@ -94,6 +95,11 @@ export class Metrics {
       help: 'In-flight items that never reached the ledger and were swept after their time to live.',
       registers,
     });
+    this.#mendedKeys = new Counter({
+      name: 'tollbook_redis_tenants_mended_total',
+      help: 'Tenants whose Redis keys held what no script of Tollbook writes, and were mended at once: an alarm.',
+      registers,
+    });
     this.#auditTenants = new Counter({
       name: 'tollbook_audit_tenants_total',
       help: 'Tenants whose quota hash and items in flight an audit held against the ledger.',
@@ -120,6 +126,11 @@ export class Metrics {
       help: 'Tenants that an audit found different and set right.',
       registers,
     });
+  }
+
+  /** Adds tenants whose Redis keys were mended. */
+  addMended(tenants: number): void {
+    this.#mendedKeys.inc(tenants);
   }
 
   /** Adds one sealed chunk. Cost: one addition per outcome that occurred. */

@@ -15,6 +15,8 @@ import { wireCompleted, wirePending } from '../support/wire-usage.js';
 const TTL_MS = 60_000;
 const DAY = '2026-03-15';
 
+type Keys = ReturnType<typeof quotaKeys>;
+
 describe('the audit', function () {
   this.timeout(60_000);
   let world: ProtocolWorld;
@@ -262,14 +264,38 @@ describe('the audit', function () {
     await world.asOwner(`UPDATE accounts SET balance = balance - 100 WHERE tenant_id = '${tenantId}'`);
   });
 
-  it('names the hash of a tenant without an account, and removes it', async () => {
-    const stranger = quotaKeys(world.server.prefix, 'stranger').quota;
-    await world.server.redis.hset(stranger, { ...(await world.hash(tenantId)), version: '12' });
-    await world.server.redis.hset(quotaKeys(world.server.prefix, 'opening').quota, { version: '0' });
-    expect(await findings()).to.deep.equal(['hash: the ledger at 12; expected nothing: the tenant has no account']);
+  it('names the keys of tenants without an account, and removes them', async () => {
+    const { redis, prefix } = world.server;
+    const young = `-1000000000|1|2026-03-15|${world.clock.nowMs()}`;
+    const [stranger, bare, text, loose, opening] = ['stranger', 'bare', 'text', 'loose', 'opening'].map((name) =>
+      quotaKeys(prefix, name),
+    ) as [Keys, Keys, Keys, Keys, Keys];
+    await redis.hset(stranger.quota, { ...(await world.hash(tenantId)), version: '12' });
+    await redis.hset(stranger.inflight, { 'a:p': young });
+    await redis.hset(bare.quota, { balance: '5000000000' });
+    await redis.set(text.quota, 'text');
+    await redis.hset(loose.inflight, { 'a:p': young, '~available': '-1000000000' });
+    await redis.hset(opening.quota, { ...(await world.hash(tenantId)), version: '0' });
+    await redis.hset(opening.inflight, { 'a:c': young });
+    const what = ['the ledger at 12', 'an unreadable hash', 'keys without a version', 'keys without a version'];
+    expect(await findings()).to.have.members(
+      what.map((found) => `hash: ${found}; expected nothing: the tenant has no account`),
+    );
     expect((await audit({ repairs: true })).left).to.equal(0);
-    expect(await world.server.redis.exists(stranger)).to.equal(0);
+    const gone = [stranger, bare, text, loose].flatMap(({ quota, inflight }) => [quota, inflight]);
+    expect(await redis.exists(...gone)).to.equal(0);
+    expect(await redis.exists(opening.quota, opening.inflight), 'of an account about to open').to.equal(2);
     expect(await findings()).to.deep.equal([]);
+    await redis.del(opening.quota, opening.inflight);
+  });
+
+  it('names a hash that stays behind its ledger, and repairs it', async () => {
+    await world.protocol().charge(world.stream('completed').chunk([wireCompleted({ tenantId, traceId: 'c' })]));
+    world.clock.atMs += 10_000;
+    expect(await findings()).to.deep.equal(['version: 4; expected 5']);
+    const { repaired, left } = await audit({ repairs: true });
+    expect([repaired, left]).to.deep.equal([1, 0]);
+    expect((await world.hash(tenantId))['version']).to.equal('5');
   });
 
   it('looks at the named tenants only', async () => {

@@ -4,7 +4,7 @@
  * Does not own: whether the model is the Lua: test/property/quota-scripts.test.ts compares them on a real Redis.
  */
 import type { QuotaObservation } from '../../src/lua/quota-observation.js';
-import type { HoldReply, HoldRequest, MendReply, ProjectReply } from '../../src/lua/quota-scripts.js';
+import type { HoldReply, HoldRequest, ProjectReply } from '../../src/lua/quota-scripts.js';
 import type { InflightItem, QuotaHash, QuotaScripts } from '../../src/lua/quota-scripts.js';
 import type { TenantDeltas, TenantProjection, TenantReply } from '../../src/lua/quota-scripts.js';
 import { TollbookError } from '../../src/runtime/errors.js';
@@ -16,7 +16,7 @@ import type { StepScheduler } from './step-scheduler.js';
 /** What the code under test uses of the scripts. */
 type ScriptsPort = Pick<
   QuotaScripts,
-  'deduct' | 'project' | 'mend' | 'hold' | 'release' | 'versions' | 'readInflight' | 'scanInflight' | 'observe'
+  'deduct' | 'project' | 'mendBroken' | 'hold' | 'release' | 'versions' | 'readInflight' | 'scanInflight' | 'observe'
 >;
 
 /** How the simulated Redis behaves. */
@@ -115,10 +115,8 @@ export class SimulatedQuotaScripts implements ScriptsPort {
   }
 
   /** There is nothing to mend: what a model holds can be read, and it has no sums. */
-  mend(tenants: readonly { readonly tenantId: string }[]): Promise<readonly MendReply[]> {
-    return this.#call(() =>
-      tenants.map(({ tenantId }) => ({ hashDropped: false, fields: 0, version: this.#model.version(tenantId) })),
-    );
+  mendBroken(): Promise<void> {
+    return this.#call(() => undefined);
   }
 
   observe(tenantIds: readonly string[]): Promise<readonly QuotaObservation[]> {

@@ -1,4 +1,5 @@
 /** Owns: what `tollbook reconcile` prints for people: the verdict, what was compared, and what is wrong. */
+import { leftOutWords } from '../reconciliation/reconcile/producer-gaps.js';
 import type { ReconcileReport } from '../reconciliation/reconcile/report.js';
 import { visibleLine } from '../runtime/printable.js';
 import type { RepairDocument } from './reconcile-repair.js';
@@ -35,7 +36,7 @@ function reportLines(report: ReconcileReport): string[] {
     ...(report.notChargedYet === '0' ? [] : [`${report.notChargedYet} offsets are not charged yet`]),
     ...expiredLines(report),
     producers.judged
-      ? `producers: ${producers.gaps === 0 ? 'no number is missing' : `${producers.gaps} gaps`} before ${producers.until}`
+      ? `producers: ${producers.gaps === 0 ? 'no number is missing' : `${producers.gaps} gaps`} before ${producers.until}${leftOutWords(producers.leftOut)}`
       : `producers: not judged, ${producers.why}`,
     ...listed.map(({ kind, finding, advice }) => visibleLine(`${kind}: ${finding}. ${advice}`)),
     ...(leftOff === 0 ? [] : [`… and ${leftOff} more findings`]),

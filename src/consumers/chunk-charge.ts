@@ -242,11 +242,12 @@ async function lockAndRead(
   items: readonly IntakeItem[],
 ): Promise<LockedKnowledge> {
   const chargeable = chargeableOf(items, priceBook);
-  if (chargeable.length === 0) return NOTHING_KNOWN;
+  if (chargeable.length === 0) return { ...NOTHING_KNOWN, defaultCurrency: defaults.currency };
   const { accounts, openings } = await lockTenants(transaction, defaults, chargeable);
   const traces = await transaction.readTraces(tracesOf(chargeable));
   const parked = await transaction.readUnpriced(tracesOf(chargeable.filter(mayBeParked)));
-  return { accounts, traces, parked, openings, priceBook: await readPriceBook(transaction, chargeable, priceBook) };
+  const book = await readPriceBook(transaction, chargeable, priceBook);
+  return { accounts, traces, parked, openings, priceBook: book, defaultCurrency: defaults.currency };
 }
 
 type Chargeable = BillableEvent | UnquotedEvent;
@@ -276,15 +277,16 @@ async function lockTenants(
   const open = await transaction.lockOpenAccounts(tenantIds);
   if (open !== undefined) return { accounts: open, openings: NOTHING_KNOWN.openings };
   const wanted = openingsFor(defaults, chargeable);
-  const opened = await transaction.ensureAccounts([...wanted.values()]);
+  const unopened = tenantIds.filter((tenantId) => !wanted.has(tenantId));
+  const opened = await transaction.ensureAccounts([...wanted.values()], unopened);
   const openings = new Map([...wanted].filter(([tenantId]) => opened.has(tenantId)));
   return { accounts: await transaction.lockAccounts(tenantIds), openings };
 }
 
-const NOTHING_KNOWN: LockedKnowledge = {
+const NOTHING_KNOWN: Omit<LockedKnowledge, 'defaultCurrency'> = {
   accounts: new Map(),
   traces: new Map(),
-  parked: new Set(),
+  parked: new Map(),
   openings: new Map(),
 };
 

@@ -2,14 +2,15 @@
  * Owns: step 4 of the charge protocol: what every message of a chunk wants, given the accounts and traces it touches.
  * Does not own: whether what it wants is granted (steps 5 and 6), nor which price a book has (ledger/price-book.ts).
  * Invariants: pure; order is kept; a later event of the same trace in the chunk sees what the earlier one will leave,
- * which is the same whether that one is granted or refused; only a repeated pending event is then counted as a duplicate
- * rather than as superseded.
+ * which is the same whether that one is granted or refused: how a log is cut into chunks changes no outcome.
  */
 import type { Account } from '../ledger/account.js';
 import type { DeadLetter } from '../ledger/dead-letter.js';
+import type { UsageCompleted } from '../ledger/events.js';
 import type { AccountOpening, SkippedEvent, UnpricedUsage } from '../ledger/ledger-store.js';
 import { pinnedPricing, type PricedVersion, quoteFrom } from '../ledger/price-book.js';
 import { type EstimateLimits, isUsedUnpriced } from '../ledger/pricing.js';
+import { differingFromParked } from '../ledger/trace-content.js';
 import { type Decision, decide, type EntryIntent, NO_TRACE, stateAfter, type TraceState } from '../ledger/trace.js';
 import { invariant, unreachable } from '../runtime/errors.js';
 import { type BillableEvent, deadLetter, type IntakeItem, NOT_BILLABLE, type UnquotedEvent } from './intake.js';
@@ -37,11 +38,14 @@ export type PlannedItem =
 export interface ChunkKnowledge {
   readonly accounts: ReadonlyMap<string, Account>;
   readonly traces: ReadonlyMap<string, TraceState>;
-  readonly parked: ReadonlySet<string>;
+  /** The completions that are parked without a price, priced since or not. */
+  readonly parked: ReadonlyMap<string, UsageCompleted>;
   /** The accounts this chunk has just opened, by tenant. */
   readonly openings: ReadonlyMap<string, ChunkOpening>;
   /** What prices the events without pricing; absent when no price book is configured, and they are skipped. */
   readonly priceBook?: ChunkPriceBook | undefined;
+  /** That of a tenant without an account. */
+  readonly defaultCurrency: string;
 }
 
 /** The configured price book, as far as the events of a chunk need it. */
@@ -56,9 +60,9 @@ export function planChunk(
   knowledge: ChunkKnowledge,
   estimates: EstimateLimits,
 ): PlannedItem[] {
-  const { accounts, openings, priceBook, traces } = knowledge;
-  const [intents, parked] = [new Map<string, EntryIntent>(), new Set(knowledge.parked)];
-  const chunk: ChunkState = { accounts, estimates, traces, intents, parked, priceBook };
+  const { accounts, defaultCurrency, openings, priceBook, traces } = knowledge;
+  const [intents, parked] = [new Map<string, EntryIntent>(), new Map(knowledge.parked)];
+  const chunk: ChunkState = { accounts, estimates, traces, intents, parked, priceBook, defaultCurrency };
   const planned: PlannedItem[] = [];
   for (const item of items) {
     if (item.kind === 'deadLetter') {
@@ -81,8 +85,9 @@ interface ChunkState {
   readonly traces: ReadonlyMap<string, TraceState>;
   /** What earlier events of the chunk want, by trace. */
   readonly intents: Map<string, EntryIntent>;
-  readonly parked: Set<string>;
+  readonly parked: Map<string, UsageCompleted>;
   readonly priceBook: ChunkPriceBook | undefined;
+  readonly defaultCurrency: string;
 }
 
 /** The state of a trace once what the chunk has planned of it is written. */
@@ -111,9 +116,9 @@ function planBillable(item: BillableEvent, chunk: ChunkState): PlannedItem {
   const account = chunk.accounts.get(item.tenantId);
   const { currency } = item.pricing;
   if (account?.currency !== currency) {
-    const allowed =
-      account === undefined ? 'the configured default currency' : `${account.currency}, the account's currency`;
-    return asDeadLetter(item, 'CURRENCY_MISMATCH', `pricing.currency is ${currency}; allowed: ${allowed}`);
+    const allowed = account?.currency ?? chunk.defaultCurrency;
+    const detail = `pricing.currency is ${currency}; allowed: ${allowed}, the currency of the tenant`;
+    return asDeadLetter(item, 'CURRENCY_MISMATCH', detail);
   }
   const { pricing, key } = item;
   const { holdPolicy } = account;
@@ -132,16 +137,18 @@ export function isUnpriced({ event, pricing }: Pick<BillableEvent, 'event' | 'pr
 function withoutEntry(
   item: BillableEvent,
   decision: Exclude<Decision, { kind: 'entry' }>,
-  { parked, priceBook }: ChunkState,
+  chunk: ChunkState,
 ): PlannedItem {
-  const { event, message, tenantId, key } = item;
+  const { parked, priceBook } = chunk;
+  const { event, key } = item;
   switch (decision.kind) {
     case 'duplicate':
     case 'superseded':
       return decision;
     case 'conflict': {
-      // It was parked, and has been priced by hand since: the charge it differs from is its own.
-      if (parked.has(key) && isUnpriced(item)) return { kind: 'duplicate' };
+      // It was parked, and has been priced by hand since: it is compared with what was parked.
+      const first = isUnpriced(item) ? parked.get(key) : undefined;
+      if (first !== undefined) return againstParked(item, first, chunk);
       const fields = decision.fields.join(', ');
       return asDeadLetter(
         item,
@@ -156,23 +163,47 @@ function withoutEntry(
         'the cost is 2^63 nano-units or more; allowed: below 9223372036.854775808',
       );
     case 'unpriced':
-      if (event.kind === 'pending') {
-        const { provider, model } = event;
-        const asked =
-          event.pricing === undefined && priceBook !== undefined
-            ? `; price book ${priceBook.name} has none for ${model} of ${provider}`
-            : '';
-        return asSkipped(item, `${NOT_BILLABLE}: estimate without a price for ${decision.meters.join(', ')}${asked}`);
-      }
-      if (parked.has(key)) return { kind: 'duplicate' };
-      parked.add(key);
-      return {
-        kind: 'unpriced',
-        parked: { kafkaOffset: message.kafkaOffset, tenantId, event, meters: decision.meters },
-      };
+      return event.kind === 'pending'
+        ? asUnpricedEstimate({ ...item, event }, decision.meters, priceBook)
+        : park({ ...item, event }, decision.meters, chunk);
     default:
       return unreachable(decision);
   }
+}
+
+function asUnpricedEstimate(
+  item: BillableEvent,
+  meters: readonly string[],
+  priceBook: ChunkPriceBook | undefined,
+): PlannedItem {
+  const { event } = item;
+  const { provider, model } = event;
+  const asked =
+    event.pricing === undefined && priceBook !== undefined
+      ? `; price book ${priceBook.name} has none for ${model} of ${provider}`
+      : '';
+  return asSkipped(item, `${NOT_BILLABLE}: estimate without a price for ${meters.join(', ')}${asked}`);
+}
+
+type Completion = BillableEvent & { readonly event: UsageCompleted };
+
+/** Parks the first completion of a trace that has no price. */
+function park(item: Completion, meters: readonly string[], chunk: ChunkState): PlannedItem {
+  const { event, message, tenantId, key } = item;
+  const first = chunk.parked.get(key);
+  if (first !== undefined) return againstParked(item, first, chunk);
+  chunk.parked.set(key, event);
+  return { kind: 'unpriced', parked: { kafkaOffset: message.kafkaOffset, tenantId, event, meters } };
+}
+
+/** Compares a completion without a price with the one of its trace that was parked. */
+function againstParked(item: BillableEvent, first: UsageCompleted, { accounts }: ChunkState): PlannedItem {
+  const { event, tenantId, pricing } = item;
+  invariant(event.kind === 'completed', 'only completions are parked', { tenantId, traceId: event.traceId });
+  const fields = differingFromParked(first, event, accounts.get(tenantId)?.currency ?? pricing.currency);
+  if (fields.length === 0) return { kind: 'duplicate' };
+  const detail = `trace_id ${event.traceId} is already parked without a price; differing: ${fields.join(', ')}`;
+  return asDeadLetter(item, 'CONFLICTING_DUPLICATE', detail);
 }
 
 function asSkipped({ message, event }: Pick<BillableEvent, 'message' | 'event'>, reason: string): PlannedItem {

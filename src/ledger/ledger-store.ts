@@ -122,16 +122,19 @@ export interface LedgerTransaction {
   lockCursors(sources: readonly StreamSource[]): Promise<Cursor[]>;
   /** Creates the cursor of a source at its first offset, locked; returns the one that now exists. */
   createCursor(cursor: Cursor): Promise<Cursor>;
-  /** Opens the accounts that are missing, in sorted order; returns the tenants that were opened here. */
-  ensureAccounts(openings: readonly AccountOpening[]): Promise<ReadonlySet<string>>;
+  /**
+   * Opens the accounts that are missing, in sorted order; returns the tenants that were opened here. Of the `unopened`, which are
+   * not opened here, an account that is not there stays away until the database transaction ends.
+   */
+  ensureAccounts(openings: readonly AccountOpening[], unopened?: readonly string[]): Promise<ReadonlySet<string>>;
   /** Locks the accounts of all these distinct tenants in sorted order; undefined, and none locked, when one is missing. */
   lockOpenAccounts(tenantIds: readonly string[]): Promise<Map<string, LockedAccount> | undefined>;
   /** Locks accounts in sorted order; tenants without an account are absent from the result. */
   lockAccounts(tenantIds: readonly string[]): Promise<Map<string, LockedAccount>>;
   /** Reads what the ledger says about traces; unknown traces are absent. Keys as `traceKey` writes them. */
   readTraces(traces: readonly TraceKey[]): Promise<Map<string, TraceState>>;
-  /** Returns those of the traces that are parked as unpriced. Keys as `traceKey` writes them. */
-  readUnpriced(traces: readonly TraceKey[]): Promise<ReadonlySet<string>>;
+  /** Reads the completions of those of the traces that are parked as unpriced, priced since or not. Keys as `traceKey` writes them. */
+  readUnpriced(traces: readonly TraceKey[]): Promise<ReadonlyMap<string, UsageCompleted>>;
   /** Reads the completion of a trace that is parked as unpriced, priced since or not; undefined when none is. */
   readParked(trace: TraceKey): Promise<UsageCompleted | undefined>;
   /** Reads the versions of a price book that are in force within a span, with the prices of the span's models. */

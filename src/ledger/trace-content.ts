@@ -6,7 +6,7 @@
 import { nameMap, ownValue } from '../runtime/name-map.js';
 import type { EntryMeters, EntryUsage } from './entry.js';
 import type { EventPricing, UsageCompleted, UsageEvent } from './events.js';
-import type { AmountNano } from './money.js';
+import { type AmountNano, ZERO } from './money.js';
 import { canonicalPrice, meterPrice, samePrice } from './pricing.js';
 
 /** The facts of a charge that a second completion of the trace is compared with. */
@@ -76,6 +76,18 @@ export function differingFields(
     ['cost', again.amountNano === null || charged.amountNano === again.amountNano],
   ];
   return comparisons.filter(([, same]) => !same).map(([field]) => field);
+}
+
+/**
+ * Names the fields in which a second completion differs from the one that is parked without a price; both as they were sent, so
+ * that a price book which has changed meanwhile makes no difference.
+ */
+export function differingFromParked(parked: UsageCompleted, again: UsageCompleted, accountCurrency: string): string[] {
+  const [first, second] = [parked, again].map((event) => {
+    const pricing = event.pricing ?? { currency: accountCurrency };
+    return { usage: usageOf(event, pricing, event.usage), amountNano: ZERO, currency: pricing.currency };
+  });
+  return first === undefined || second === undefined ? [] : differingFields(first, second);
 }
 
 type Meter = EntryMeters[string];

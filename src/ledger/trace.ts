@@ -98,7 +98,8 @@ function decidePending(
   event: UsagePending,
   { pricing, holdPolicy, estimates }: DecisionTerms,
 ): Decision {
-  if (state.status === 'PENDING') return { kind: 'duplicate' };
+  // The same whether its hold was granted: what Redis says cannot depend on how the log was cut into chunks.
+  if (state.status === 'PENDING' || state.status === 'REFUSED') return { kind: 'duplicate' };
   if (state.status !== 'NONE') return { kind: 'superseded' };
   const estimate = estimateOf(event, estimates);
   const cost = tokenCost(estimate, pricing);

@@ -160,6 +160,19 @@ describe('the part of the topics that is reconciled', function () {
     expect(producers).to.deep.include({ judged: false });
   });
 
+  it('ends on the largest number there is, names it as a jump, and judges the other producers', async () => {
+    const numbered = (instance: string, seq: number): WireEvent =>
+      completion('acme', `${instance}-${seq}`, { producer: { instance, epoch: 1, seq } });
+    const strange = [numbered('gw-1', 0), numbered('gw-1', Number.MAX_SAFE_INTEGER), numbered('gw-2', 1)];
+    await world.publish('completed', strange, 0, LONG_AGO_MS);
+    await world.charge();
+    const found = await world.findings();
+    expect(found.map(({ kind, at, finding }) => [kind, at, finding.includes('too many for a loss')])).to.deep.equal([
+      ['producerGap', 'gw-1 epoch 1', true],
+      ['producerGap', 'gw-2 epoch 1', false],
+    ]);
+  });
+
   it('claims no gap among numbers whose beginning Kafka no longer has', async () => {
     const numbered = (seq: number): WireEvent => ({ producer: { instance: 'gw', epoch: 1, seq } });
     const events = [0, 1, 2, 4].map((seq) => completion('acme', `t-${seq}`, numbered(seq)));

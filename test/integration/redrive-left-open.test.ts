@@ -55,7 +55,7 @@ describe('a redrive of what is a dead letter again', function () {
     expect(result).to.deep.include({
       kind: 'stillDead',
       reason: 'CURRENCY_MISMATCH',
-      detail: 'pricing.currency is EUR; allowed: the configured default currency',
+      detail: 'pricing.currency is EUR; allowed: USD, the currency of the tenant',
     });
     expect((await letters.reader.at(dead))[0]).to.include({ reason: 'OCCURRED_AT_TOO_OLD', state: 'open' });
   });

@@ -53,6 +53,23 @@ describe('usage without a price', () => {
     return page.map(({ traceId }) => traceId);
   }
 
+  it('names as a conflict a second completion with other content, before it is priced and after, and no repetition', async () => {
+    const tenant = await parked(['a']);
+    const { tenantId } = tenant;
+    const other = parkable(tenantId, 'a', { usage: { input_tokens: 1, output_tokens: 9 } });
+    const again = [parkable(tenantId, 'a'), other];
+    expect(await charge(again)).to.include({ duplicates: 1, deadLetters: 1, unpriced: 0 });
+    await price(tenant);
+    expect(await charge(again)).to.include({ duplicates: 1, deadLetters: 1, charged: 0 });
+    const { rows } = await world.pool.query<{ reason: string; detail: string }>(
+      'SELECT DISTINCT reason, detail FROM dead_letters WHERE tenant_id = $1',
+      [tenantId],
+    );
+    const detail = 'trace_id a is already parked without a price; differing: usage.output_tokens';
+    expect(rows).to.deep.equal([{ reason: 'CONFLICTING_DUPLICATE', detail }]);
+    expect(await world.account(tenantId)).to.include({ balanceNano: units('7') });
+  });
+
   it('is charged by hand under its own trace, sealed in the command chain, and projected like usage', async () => {
     const tenant = await parked(['a']);
     const { outcome, entry } = await price(tenant);

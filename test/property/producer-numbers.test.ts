@@ -59,10 +59,33 @@ describe('the numbers of producers', () => {
     expect([...numbers.gaps(true)]).to.deep.equal([{ producer: 'gw epoch 0', from: 70_000, to: 70_000 }]);
   });
 
-  it('claim no hole once there are too many producers', () => {
+  it('claim no hole of a producer that comes when there are too many, and count what it sent', () => {
     const numbers = new ProducerNumbers();
-    for (let index = 0; index <= 20_000; index += 1) numbers.note({ instance: `gw-${index}`, epoch: 0, seq: 5 }, true);
-    expect(numbers.overflowed).to.equal(true);
-    expect([...numbers.gaps(true)]).to.deep.equal([]);
+    numbers.note({ instance: 'first', epoch: 0, seq: 1 }, true);
+    for (let index = 0; index < 20_000; index += 1) numbers.note({ instance: `gw-${index}`, epoch: 0, seq: 0 }, true);
+    expect(numbers.turnedAway).to.equal(1);
+    expect([...numbers.gaps(true)]).to.deep.equal([{ producer: 'first epoch 0', from: 0, to: 0 }]);
+  });
+
+  it('of one that scatters them leave that one out, and judge the others', () => {
+    const numbers = new ProducerNumbers();
+    for (const seq of [0, 2]) numbers.note({ instance: 'gw', epoch: 0, seq }, true);
+    for (let index = 1; index <= 5_000; index += 1) {
+      numbers.note({ instance: 'stranger', epoch: 0, seq: index * 1_000_000_007 }, true);
+    }
+    const kept = ProducerNumbers.fromDocument(numbers.toDocument());
+    for (const each of [numbers, kept]) {
+      expect(each.scattered).to.equal(1);
+      expect([...each.gaps(true)]).to.deep.equal([{ producer: 'gw epoch 0', from: 1, to: 1 }]);
+    }
+  });
+
+  it('are judged at once, however far the last one lies from the others', () => {
+    const numbers = new ProducerNumbers();
+    for (const seq of [0, 1, 3, Number.MAX_SAFE_INTEGER]) numbers.note({ instance: 'gw', epoch: 0, seq }, true);
+    expect([...numbers.gaps(true)]).to.deep.equal([
+      { producer: 'gw epoch 0', from: 2, to: 2 },
+      { producer: 'gw epoch 0', from: 4, to: Number.MAX_SAFE_INTEGER - 1 },
+    ]);
   });
 });

@@ -19,7 +19,7 @@ import { quotaHashOf } from '../../src/projections/quota-hash-of.js';
 import { createLogger } from '../../src/runtime/logger.js';
 import { propertySeed } from '../model/property-seed.js';
 import { openTestRedis, type TestRedis } from '../model/test-redis.js';
-import { billable } from '../unit/consumers/chunk-samples.js';
+import { billable, knowing } from '../unit/consumers/chunk-samples.js';
 import { completed, ESTIMATES, NO_TOKENS, pending } from '../unit/ledger/usage-samples.js';
 import { deliver, type MemoryLedger, openLedger, stateOf } from './memory-ledger.js';
 
@@ -93,7 +93,7 @@ describe('request windows at their boundaries', function () {
     const accounts = new Map([[TENANT, ledger.account]]);
     const { traceId } = item.event;
     const traces = new Map([[traceKey({ tenantId: TENANT, traceId }), stateOf(ledger, traceId)]]);
-    const planned = planChunk([item], { accounts, traces, parked: new Set(), openings: new Map() }, ESTIMATES);
+    const planned = planChunk([item], knowing([ledger.account], { traces }), ESTIMATES);
     const input = { source: { topic: 'memory', partition: 0 }, planned, accounts };
     const booked = bookChunk({ ...input, others: new Map() });
     const { wanted } = booked;

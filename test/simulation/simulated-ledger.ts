@@ -179,8 +179,8 @@ class SimulatedTransaction implements port.LedgerTransaction, LockHolder {
   }
 
   /** No simulated event lacks its price. */
-  readUnpriced(): Promise<ReadonlySet<string>> {
-    return this.#statement().then(() => new Set());
+  readUnpriced(): Promise<ReadonlyMap<string, never>> {
+    return this.#statement().then(() => new Map<string, never>());
   }
 
   readParked(): Promise<undefined> {

@@ -168,7 +168,7 @@ export function badMessages(chargedTrace: string): readonly BadMessage[] {
       { pricing: { input_per_1k: '0.003', output_per_1k: '0.015', currency: 'EUR' } },
       {
         name: 'another currency than that of the account',
-        detail: ["pricing.currency is EUR; allowed: USD, the account's currency"],
+        detail: ['pricing.currency is EUR; allowed: USD, the currency of the tenant'],
       },
     ),
     literal('AMOUNT_OUT_OF_RANGE', [PRICE, '"input_per_1k":"9223372037"'], {

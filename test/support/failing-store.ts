@@ -27,7 +27,7 @@ function withStaleCursor(transaction: LedgerTransaction, cursor: Cursor): Ledger
   return {
     lockCursors: () => Promise.resolve([cursor]),
     createCursor: (fresh) => transaction.createCursor(fresh),
-    ensureAccounts: (openings) => transaction.ensureAccounts(openings),
+    ensureAccounts: (openings, unopened) => transaction.ensureAccounts(openings, unopened),
     lockOpenAccounts: (tenantIds) => transaction.lockOpenAccounts(tenantIds),
     lockAccounts: (tenantIds) => transaction.lockAccounts(tenantIds),
     readTraces: (traces) => transaction.readTraces(traces),

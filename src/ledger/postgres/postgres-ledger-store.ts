@@ -36,6 +36,7 @@ import {
   tracesByTenant,
 } from './array-literal.js';
 import { copyEntries, writeAppend } from './append-writes.js';
+import { lockOpenings } from './opening-locks.js';
 import { inLedgerTransaction, queryInIndexOrder } from './database-transaction.js';
 import { selectCommand, selectEntry, selectRefunded, selectTraceEntries } from './command-rows.js';
 import { namingBlockers } from './lock-watch.js';
@@ -135,7 +136,11 @@ export class PostgresLedgerTransaction implements LedgerTransaction {
     return existing;
   }
 
-  async ensureAccounts(openings: readonly AccountOpening[]): Promise<ReadonlySet<string>> {
+  async ensureAccounts(
+    openings: readonly AccountOpening[],
+    unopened: readonly string[] = [],
+  ): Promise<ReadonlySet<string>> {
+    await lockOpenings(this.#client, openings, unopened);
     if (openings.length === 0) return new Set();
     const { rows } = await this.#client.query<{ tenant_id: string }>(
       `INSERT INTO accounts (tenant_id, currency, balance, held, credit_limit, daily_quota, daily_used, daily_date,
@@ -177,15 +182,15 @@ export class PostgresLedgerTransaction implements LedgerTransaction {
     return statesOf(tenantIds, rows);
   }
 
-  async readUnpriced(traces: readonly TraceKey[]): Promise<ReadonlySet<string>> {
-    if (traces.length === 0) return new Set();
-    const { rows } = await this.#client.query<{ tenant_id: string; trace_id: string }>({
+  async readUnpriced(traces: readonly TraceKey[]): Promise<ReadonlyMap<string, UsageCompleted>> {
+    if (traces.length === 0) return new Map();
+    const { rows } = await this.#client.query<{ tenant_id: string; trace_id: string; event: UsageCompleted }>({
       name: 'read-unpriced',
-      text: `SELECT u.tenant_id, u.trace_id FROM unnest($1::text[], $2::text[]) AS wanted(tenant_id, trace_id)
+      text: `SELECT u.tenant_id, u.trace_id, u.event FROM unnest($1::text[], $2::text[]) AS wanted(tenant_id, trace_id)
        JOIN unpriced_usage u ON u.tenant_id = wanted.tenant_id COLLATE "C" AND u.trace_id = wanted.trace_id COLLATE "C"`,
       values: columnArrays(traces, TRACE_KEY_COLUMNS),
     });
-    return new Set(rows.map(keyOfRow));
+    return new Map(rows.map((row) => [keyOfRow(row), row.event]));
   }
 
   readParked(trace: TraceKey): Promise<UsageCompleted | undefined> {

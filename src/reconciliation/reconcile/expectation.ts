@@ -10,11 +10,12 @@ import { NOT_BILLABLE } from '../../consumers/intake.js';
 import type { StreamSource } from '../../ledger/batch.js';
 import type { DeadLetterReason } from '../../ledger/dead-letter.js';
 import type { LedgerEntry } from '../../ledger/entry.js';
-import type { EventPricing } from '../../ledger/events.js';
+import type { EventPricing, UsageCompleted } from '../../ledger/events.js';
 import type { AmountNano } from '../../ledger/money.js';
 import type { StoredEntry } from '../../ledger/postgres/proof-rows.js';
 import { pinnedPricing } from '../../ledger/price-book.js';
 import { type EstimateLimits, isUsedUnpriced } from '../../ledger/pricing.js';
+import { differingFromParked } from '../../ledger/trace-content.js';
 import { type Decision, decide, type EntryIntent, NO_TRACE, type TraceState } from '../../ledger/trace.js';
 import { unreachable } from '../../runtime/errors.js';
 import type { AccountFacts, RecordedPark } from './recorded-rows.js';
@@ -134,9 +135,6 @@ function expectBillable(item: Chargeable, pricing: EventPricing, grounds: Ground
     return { kind: 'deadLetter', reason: 'CURRENCY_MISMATCH' };
   }
   const last = lastBefore(facts.trace, place);
-  // Within a chunk a hold that is refused still counts as taken: its repetition is a duplicate, not superseded.
-  const isRefusedHere = last?.entry.status === 'REFUSED' && last.batchId === place.batchId;
-  if (isRefusedHere && item.event.kind === 'pending') return { kind: 'duplicate' };
   const state = last === undefined ? NO_TRACE : stateAfterEntry(last.entry);
   return expectedOf(decideAt(state, item, { pricing, settings }), { item, pricing, grounds });
 }
@@ -156,7 +154,7 @@ function expectedOf(
 ): Expectation {
   const { event } = item;
   const { park } = grounds.facts;
-  const wasParked = park !== undefined && isBefore(park, grounds.place);
+  const parked = park !== undefined && isBefore(park, grounds.place) ? park.event : undefined;
   switch (decision.kind) {
     case 'entry':
       return { kind: 'entry', intent: decision.intent, pricing };
@@ -165,7 +163,7 @@ function expectedOf(
       return decision;
     case 'conflict': {
       const isUnpriced = event.kind === 'completed' && isUsedUnpriced(event, pricing);
-      return wasParked && isUnpriced ? { kind: 'duplicate' } : { kind: 'deadLetter', reason: 'CONFLICTING_DUPLICATE' };
+      return isUnpriced && parked !== undefined ? againstParked(event, parked, pricing) : CONFLICT;
     }
     case 'outOfRange':
       return { kind: 'deadLetter', reason: 'AMOUNT_OUT_OF_RANGE' };
@@ -173,10 +171,19 @@ function expectedOf(
       if (event.kind === 'pending') {
         return { kind: 'skipped', reason: `${UNPRICED_ESTIMATE} ${decision.meters.join(', ')}` };
       }
-      return wasParked ? { kind: 'duplicate' } : { kind: 'unpriced', meters: decision.meters };
+      return parked === undefined
+        ? { kind: 'unpriced', meters: decision.meters }
+        : againstParked(event, parked, pricing);
     default:
       return unreachable(decision);
   }
+}
+
+const CONFLICT: Expectation = { kind: 'deadLetter', reason: 'CONFLICTING_DUPLICATE' };
+
+/** A completion without a price, of a trace that was parked before it. */
+function againstParked(event: UsageCompleted, parked: UsageCompleted, { currency }: EventPricing): Expectation {
+  return differingFromParked(parked, event, currency).length === 0 ? { kind: 'duplicate' } : CONFLICT;
 }
 
 /** How the reason of a skipped estimate begins, before the meters without a price. */

@@ -168,9 +168,21 @@ export function lostOffsets(at: string): Finding {
   };
 }
 
+/** More numbers in a row than a gateway can lose: years of events at ten a second. */
+const JUMP_NUMBERS = 1_000_000_000;
+
 /** Numbers of a producer that are in no topic. */
 export function producerGap(at: string, { from, to }: { readonly from: number; readonly to: number }): Finding {
   const numbers = from === to ? `number ${from}` : `numbers ${from} to ${to}`;
+  if (to - from >= JUMP_NUMBERS) {
+    return {
+      kind: 'producerGap',
+      at,
+      finding: `producer ${at} went on with number ${to + 1} after ${numbers}, which are in no topic: too many for a loss`,
+      advice:
+        'find the event with that number: a counter was set wrong, or somebody else used the name of that gateway',
+    };
+  }
   return {
     kind: 'producerGap',
     at,

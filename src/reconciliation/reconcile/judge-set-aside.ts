@@ -143,7 +143,7 @@ export function judgeUnrecorded(ports: JudgePorts, subject: Case): Judgement {
     case 'superseded':
       return asExpected(lineOf(subject.place.kafkaOffset, expectation), 'superseded');
     case 'unpriced':
-      return isParkedHere(subject) ? judgeParked(subject, expectation) : missing(subject, expectation);
+      return isParkedHere(subject) ? judgeParked(ports, subject, expectation) : missing(subject, expectation);
     case 'deadLetter':
       return expectation.reason === 'CONFLICTING_DUPLICATE'
         ? passedAsDuplicate(subject, expectation)
@@ -183,14 +183,28 @@ function isParkedHere({ place, facts: { park } }: Case): boolean {
   );
 }
 
-function judgeParked(subject: Case, expectation: Expectation): Judgement {
+function judgeParked(
+  ports: JudgePorts,
+  subject: Case,
+  expectation: Extract<Expectation, { kind: 'unpriced' }>,
+): Judgement {
   const recorded: Expectation = { kind: 'unpriced', meters: subject.facts.park?.meters ?? [] };
   const expected = lineOf(subject.place.kafkaOffset, expectation);
   const actual = lineOf(subject.place.kafkaOffset, recorded);
   const countedAs: CountedAs = 'unpriced';
   if (expected === actual) return asExpected(expected, countedAs);
+  if (subject.item.kind === 'unquoted' && isPartOf(recorded.meters, expectation.meters)) {
+    // The price book of then had prices for the others.
+    ports.onTaken('priceBooks');
+    return asExpected(actual, countedAs);
+  }
   const words = { expected: outcomeWords(expectation), found: outcomeWords(recorded) };
   return { expected, actual, countedAs, findings: [differentOutcome(messageFacts(subject), words)] };
+}
+
+/** Whether some meters without a price, at least one, are among others. */
+function isPartOf(meters: readonly string[], others: readonly string[]): boolean {
+  return meters.length > 0 && meters.every((meter) => others.includes(meter));
 }
 
 /** The judgement of a message that left no trace in the ledger. */

@@ -17,10 +17,21 @@ import { isWhole, type RangeRequest } from './frozen-ranges.js';
 import type { ProducerNumbers } from './producer-numbers.js';
 import { noteFinding, type RangeState, type RunState } from './run-state.js';
 
+/** What was not judged: producers with scattered numbers, and messages of producers beyond the number that is kept. */
+export interface LeftOut {
+  readonly scattered: number;
+  readonly messages: number;
+}
+
 /** Whether the numbers of the producers were judged, and why not. */
 export type ProducerVerdict =
   /** Judged are the numbers below the last that each producer published before `until` (ISO 8601 UTC). */
-  | { readonly judged: true; readonly gaps: number; readonly until: string }
+  | {
+      readonly judged: true;
+      readonly gaps: number;
+      readonly until: string;
+      readonly leftOut: LeftOut;
+    }
   | { readonly judged: false; readonly why: string };
 
 /** From when on numbers count, and before when; null: never, and `why` not. */
@@ -30,6 +41,12 @@ export interface NumberBounds {
   /** True: the logs are whole, so that every producer must have started with number 0. */
   readonly fromZero: boolean;
   readonly why: string;
+}
+
+/** What of the numbers was left out, as the end of a line; empty when nothing was. */
+export function leftOutWords({ scattered, messages }: LeftOut): string {
+  if (scattered === 0 && messages === 0) return '';
+  return `; left out: ${scattered} producers with scattered numbers, ${messages} messages of producers beyond the number kept`;
 }
 
 type Ports = { readonly pool: pg.Pool; readonly reader: TopicReader };
@@ -109,13 +126,13 @@ export async function judgeNumbers(
     if (!(await tail.readOn()))
       return { judged: false, why: `more than ${TAIL_MESSAGES_MAX} messages are not charged yet` };
   }
-  if (numbers.overflowed) return { judged: false, why: 'there are too many producers, or their numbers are scattered' };
   let gaps = 0;
   for (const gap of numbers.gaps(bounds.fromZero)) {
     gaps += 1;
     noteFinding(state, producerGap(gap.producer, gap));
   }
-  return { judged: true, gaps, until: new Date(bounds.untilMs).toISOString() };
+  const leftOut = { scattered: numbers.scattered, messages: numbers.turnedAway };
+  return { judged: true, gaps, until: new Date(bounds.untilMs).toISOString(), leftOut };
 }
 
 /** Reads what lies behind the compared ranges, up to wherever the logs end by then. */

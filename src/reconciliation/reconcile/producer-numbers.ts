@@ -2,15 +2,18 @@
  * Owns: which numbers of which producer have been seen, and the holes between them: events that a gateway numbered and
  * that are in no topic.
  * Does not own: when a hole is final (producer-gaps.ts).
- * Invariants: memory is a bit a number within blocks, and nothing for blocks that are full; once producers are too many,
- * or their numbers too scattered, no hole is claimed at all rather than a wrong one.
+ * Invariants: memory is a bit a number within blocks, and nothing for blocks that are full; the work is bounded by the numbers
+ * noted, however far apart they lie. A producer whose numbers are too scattered, or that comes when there are too many, is left
+ * out and counted: no hole of it is claimed rather than a wrong one, and the others are judged all the same.
  */
 import type { EventProducer } from '../../ledger/events.js';
 
 /** Numbers a block: 8 kB while it is not full. */
 const BLOCK_NUMBERS = 65_536;
-const BLOCK_WORDS = BLOCK_NUMBERS / 32;
-/** All open blocks together: 32 MB. */
+const WORD_NUMBERS = 32;
+const BLOCK_WORDS = BLOCK_NUMBERS / WORD_NUMBERS;
+const FULL_WORD = 0xffff_ffff;
+/** All open blocks together: 32 MB. When there would be more, the producer with the most of them is left out. */
 const BLOCKS_MAX = 4_096;
 const PRODUCERS_MAX = 20_000;
 const FULL = null;
@@ -21,6 +24,10 @@ interface Block {
 }
 
 interface Numbers {
+  /** Blocks that are not full. */
+  open: number;
+  /** Left out from here on. */
+  isScattered: boolean;
   readonly blocks: Map<number, Block | typeof FULL>;
   /** The lowest and highest number from which on, and up to which, every number must be there. */
   from: number;
@@ -37,11 +44,12 @@ export interface NumberGap {
 
 /** The form in which the numbers seen are kept in a file. */
 export interface ProducerNumbersDocument {
-  readonly overflowed: boolean;
+  readonly turnedAway: number;
   readonly producers: readonly {
     readonly name: string;
     readonly from: number;
     readonly to: number;
+    readonly isScattered: boolean;
     readonly full: readonly number[];
     readonly open: readonly (readonly [block: number, bits: string])[];
   }[];
@@ -53,17 +61,24 @@ export class ProducerNumbers {
   /** The producer noted last: messages of one come in runs. */
   #last: { readonly instance: string; readonly epoch: number; readonly numbers: Numbers } | undefined;
   #openBlocks = 0;
-  #overflowed = false;
+  #scattered = 0;
+  #turnedAway = 0;
 
-  /** True once too much would have to be kept: then nothing can be said. */
-  get overflowed(): boolean {
-    return this.#overflowed;
+  /** Producers whose numbers are too scattered to be judged. */
+  get scattered(): number {
+    return this.#scattered;
+  }
+
+  /** Messages of producers that came when there were too many already. */
+  get turnedAway(): number {
+    return this.#turnedAway;
   }
 
   /** Notes a number; it bounds what must be there only when it `counts`, and otherwise fills a hole. */
   note({ instance, epoch, seq }: EventProducer, counts: boolean): void {
-    if (this.#overflowed) return;
     const numbers = this.#numbersOf(instance, epoch);
+    if (numbers === undefined) this.#turnedAway += 1;
+    if (numbers === undefined || numbers.isScattered) return;
     this.#mark(numbers, seq);
     if (!counts) return;
     if (seq < numbers.from) numbers.from = seq;
@@ -72,8 +87,8 @@ export class ProducerNumbers {
 
   /** The holes; with `fromZero` a producer must have started with number 0. Lazily, in no particular order. */
   *gaps(fromZero: boolean): Generator<NumberGap> {
-    if (this.#overflowed) return;
     for (const [producer, numbers] of this.#producers) {
+      if (numbers.isScattered) continue;
       const start = fromZero && numbers.to >= 0 ? 0 : numbers.from;
       for (const { from, to } of holesOf(numbers, start)) yield { producer, from, to };
     }
@@ -81,62 +96,79 @@ export class ProducerNumbers {
 
   /** What is to be kept in a file. */
   toDocument(): ProducerNumbersDocument {
-    const producers = [...this.#producers].map(([name, { blocks, from, to }]) => ({
-      ...{ name, from, to },
+    const producers = [...this.#producers].map(([name, { blocks, from, to, isScattered }]) => ({
+      ...{ name, from, to, isScattered },
       full: [...blocks].flatMap(([index, block]) => (block === FULL ? [index] : [])),
       open: [...blocks].flatMap(([index, block]) => (block === FULL ? [] : [[index, bitsOf(block)] as const])),
     }));
-    return { overflowed: this.#overflowed, producers };
+    return { turnedAway: this.#turnedAway, producers };
   }
 
   /** What was kept in a file. */
-  static fromDocument({ overflowed, producers }: ProducerNumbersDocument): ProducerNumbers {
+  static fromDocument({ turnedAway, producers }: ProducerNumbersDocument): ProducerNumbers {
     const numbers = new ProducerNumbers();
-    numbers.#overflowed = overflowed;
-    for (const { name, from, to, full, open } of producers) {
+    numbers.#turnedAway = turnedAway;
+    for (const { name, from, to, isScattered, full, open } of producers) {
       const blocks = new Map<number, Block | typeof FULL>(full.map((index) => [index, FULL]));
       for (const [index, bits] of open) blocks.set(index, blockOf(bits));
       numbers.#openBlocks += open.length;
-      numbers.#producers.set(name, { blocks, from, to });
+      if (isScattered) numbers.#scattered += 1;
+      numbers.#producers.set(name, { blocks, from, to, isScattered, open: open.length });
     }
     return numbers;
   }
 
-  #numbersOf(instance: string, epoch: number): Numbers {
+  /** Undefined: there are too many producers already. */
+  #numbersOf(instance: string, epoch: number): Numbers | undefined {
     if (this.#last?.instance === instance && this.#last.epoch === epoch) return this.#last.numbers;
     const name = `${instance} epoch ${epoch}`;
     const numbers = this.#producers.get(name) ?? this.#newProducer(name);
-    this.#last = { instance, epoch, numbers };
+    if (numbers !== undefined) this.#last = { instance, epoch, numbers };
     return numbers;
   }
 
-  #newProducer(name: string): Numbers {
-    const numbers: Numbers = { blocks: new Map(), from: Number.MAX_SAFE_INTEGER, to: -1 };
+  #newProducer(name: string): Numbers | undefined {
+    if (this.#producers.size >= PRODUCERS_MAX) return undefined;
+    const numbers: Numbers = {
+      blocks: new Map(),
+      open: 0,
+      isScattered: false,
+      from: Number.MAX_SAFE_INTEGER,
+      to: -1,
+    };
     this.#producers.set(name, numbers);
-    if (this.#producers.size > PRODUCERS_MAX) this.#overflow();
     return numbers;
   }
 
-  #mark({ blocks }: Numbers, seq: number): void {
+  #mark(numbers: Numbers, seq: number): void {
+    const { blocks } = numbers;
     const index = Math.floor(seq / BLOCK_NUMBERS);
     let block = blocks.get(index);
     if (block === FULL) return;
     if (block === undefined) {
+      if (this.#openBlocks >= BLOCKS_MAX) this.#leaveOut(numbers);
+      if (numbers.isScattered) return;
       this.#openBlocks += 1;
-      if (this.#openBlocks > BLOCKS_MAX) {
-        this.#overflow();
-        return;
-      }
+      numbers.open += 1;
       blocks.set(index, (block = { words: new Uint32Array(BLOCK_WORDS), seen: 0 }));
     }
     if (!setBit(block, seq % BLOCK_NUMBERS) || block.seen < BLOCK_NUMBERS) return;
     blocks.set(index, FULL);
     this.#openBlocks -= 1;
+    numbers.open -= 1;
   }
 
-  #overflow(): void {
-    this.#overflowed = true;
-    this.#producers.clear();
+  /** Leaves out the producer that needs the most blocks; where none needs more than one, the one that wants another. */
+  #leaveOut(wanting: Numbers): void {
+    let most = wanting;
+    for (const numbers of this.#producers.values()) {
+      if (numbers.open > Math.max(1, most.open)) most = numbers;
+    }
+    this.#scattered += 1;
+    this.#openBlocks -= most.open;
+    most.open = 0;
+    most.isScattered = true;
+    most.blocks.clear();
   }
 }
 
@@ -150,30 +182,41 @@ function setBit(block: Block, bit: number): boolean {
   return true;
 }
 
-function isSeen({ blocks }: Numbers, seq: number): boolean {
-  const block = blocks.get(Math.floor(seq / BLOCK_NUMBERS));
-  if (block === FULL) return true;
-  if (block === undefined) return false;
-  const bit = seq % BLOCK_NUMBERS;
-  return ((block.words[bit >>> 5] ?? 0) & (1 << (bit & 31))) !== 0;
+/** The numbers from one to another, both included. */
+interface Run {
+  readonly from: number;
+  readonly to: number;
 }
 
-function* holesOf(numbers: Numbers, start: number): Generator<{ from: number; to: number }> {
-  let hole: number | undefined;
-  for (let seq = start; seq <= numbers.to;) {
-    const block = numbers.blocks.get(Math.floor(seq / BLOCK_NUMBERS));
-    const blockEnd = (Math.floor(seq / BLOCK_NUMBERS) + 1) * BLOCK_NUMBERS;
-    const isUniform = block === FULL || block === undefined;
-    const seen = isUniform ? block === FULL : isSeen(numbers, seq);
-    if (seen && hole !== undefined) {
-      yield { from: hole, to: seq - 1 };
-      hole = undefined;
-    } else if (!seen) {
-      hole ??= seq;
-    }
-    seq = isUniform ? blockEnd : seq + 1;
+/** The holes between the numbers seen, from `start` on. Cost: the blocks, and the words and numbers of those not full. */
+function* holesOf({ blocks, to }: Numbers, start: number): Generator<Run> {
+  let next = start;
+  for (const run of runsOf(blocks)) {
+    if (run.to < next) continue;
+    if (run.from > to) break;
+    if (run.from > next) yield { from: next, to: run.from - 1 };
+    next = run.to + 1;
   }
-  if (hole !== undefined) yield { from: hole, to: numbers.to };
+  if (next <= to) yield { from: next, to };
+}
+
+/** The numbers seen, ascending, as runs that may touch. */
+function* runsOf(blocks: Numbers['blocks']): Generator<Run> {
+  for (const index of [...blocks.keys()].sort((one, other) => one - other)) {
+    const [first, block] = [index * BLOCK_NUMBERS, blocks.get(index)];
+    if (block === FULL) yield { from: first, to: first + BLOCK_NUMBERS - 1 };
+    else if (block !== undefined) yield* runsIn(block, first);
+  }
+}
+
+function* runsIn({ words }: Block, first: number): Generator<Run> {
+  for (const [place, word] of words.entries()) {
+    const from = first + place * WORD_NUMBERS;
+    if (word === FULL_WORD) yield { from, to: from + WORD_NUMBERS - 1 };
+    for (let bit = 0; word !== 0 && word !== FULL_WORD && bit < WORD_NUMBERS; bit += 1) {
+      if ((word & (1 << bit)) !== 0) yield { from: from + bit, to: from + bit };
+    }
+  }
 }
 
 function bitsOf({ words }: Block): string {

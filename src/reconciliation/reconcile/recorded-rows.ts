@@ -5,6 +5,7 @@
  */
 import type pg from 'pg';
 import type { DeadLetterReason, LetterState, RedriveOutcome } from '../../ledger/dead-letter.js';
+import type { UsageCompleted } from '../../ledger/events.js';
 import { type TraceKey, traceKey } from '../../ledger/ledger-store.js';
 import { arrayLiteral } from '../../ledger/postgres/array-literal.js';
 import { ENTRY_SELECT, type EntryRow, storedEntryOf, type StoredEntry } from '../../ledger/postgres/proof-rows.js';
@@ -213,14 +214,17 @@ export interface RecordedPark {
   readonly kafkaOffset: bigint;
   readonly batchId: number;
   readonly meters: readonly string[];
+  readonly event: UsageCompleted;
 }
 
 /** The parked completions of some traces, by `traceKey`. Throws POSTGRES_*. */
 export async function readParks(pool: pg.Pool, traces: readonly TraceKey[]): Promise<Map<string, RecordedPark>> {
   if (traces.length === 0) return new Map();
-  const rows = await rowsOf<PositionRow & { tenant_id: string; trace_id: string; batch_id: string; meters: string[] }>(
+  const rows = await rowsOf<
+    PositionRow & { tenant_id: string; trace_id: string; batch_id: string; meters: string[]; event: UsageCompleted }
+  >(
     pool,
-    `SELECT u.tenant_id, u.trace_id, u.topic, u.partition, u.kafka_offset, u.batch_id, u.meters
+    `SELECT u.tenant_id, u.trace_id, u.topic, u.partition, u.kafka_offset, u.batch_id, u.meters, u.event
      FROM unnest($1::text[], $2::text[]) AS wanted(tenant_id, trace_id)
      JOIN unpriced_usage u ON u.tenant_id = wanted.tenant_id COLLATE "C" AND u.trace_id = wanted.trace_id COLLATE "C"`,
     [arrayLiteral(traces.map((trace) => trace.tenantId)), arrayLiteral(traces.map((trace) => trace.traceId))],
@@ -233,6 +237,7 @@ export async function readParks(pool: pg.Pool, traces: readonly TraceKey[]): Pro
         kafkaOffset: BigInt(row.kafka_offset),
         batchId: safeInteger(row.batch_id),
         meters: row.meters,
+        event: row.event,
       },
     ]),
   );

@@ -1,7 +1,7 @@
 /** Owns: the report of a reconciliation for people, as Markdown; it says what the document says (report.ts). */
 import { ownValue } from '../../runtime/name-map.js';
 import { FINDING_KINDS } from './findings.js';
-import type { ProducerVerdict } from './producer-gaps.js';
+import { leftOutWords, type ProducerVerdict } from './producer-gaps.js';
 import type { RangeReport, ReconcileReport, TextRange } from './report.js';
 import type { OutcomeCounts } from './run-state.js';
 
@@ -118,8 +118,8 @@ function takenPart(taken: Readonly<Record<string, number>>): string[] {
 function producersSentence(producers: ProducerVerdict): string {
   if (!producers.judged) return `Not judged: ${producers.why}.`;
   return producers.gaps === 0
-    ? `Every number that a gateway gave before ${producers.until} is in a topic: nothing was lost before Kafka.`
-    : `${producers.gaps} gaps: events that a gateway numbered before ${producers.until} are in no topic.`;
+    ? `Every number that a gateway gave before ${producers.until} is in a topic: nothing was lost before Kafka${leftOutWords(producers.leftOut)}.`
+    : `${producers.gaps} gaps: events that a gateway numbered before ${producers.until} are in no topic${leftOutWords(producers.leftOut)}.`;
 }
 
 function findingsPart({ findings }: ReconcileReport): string {

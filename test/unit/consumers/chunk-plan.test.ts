@@ -67,7 +67,7 @@ describe('several events of one trace in one chunk', () => {
   });
 
   it('see what the ledger knew before the chunk', () => {
-    const traces = new Map<string, TraceState>([['tenant-1 trace-1', { status: 'REFUSED' }]]);
+    const traces = new Map<string, TraceState>([['tenant-1 trace-1', { status: 'EXPIRED' }]]);
     const items = [billable(1n, pending()), billable(2n, completed()), billable(3n, completed())];
     expect(plan(items, knowing([account()], { traces }))).to.deep.equal(['superseded', 'entry COMMITTED', 'duplicate']);
   });
@@ -89,8 +89,21 @@ describe('usage without a price', () => {
   });
 
   it('is a duplicate when it was parked before this chunk', () => {
-    const parked = new Set(['tenant-1 trace-1']);
+    const parked = new Map([['tenant-1 trace-1', UNPRICED]]);
     expect(plan([billable(1n, UNPRICED)], knowing([account()], { parked }))).to.deep.equal(['duplicate']);
+  });
+
+  it('is a dead letter that names the fields when its trace was parked with other content', () => {
+    const more = { ...UNPRICED, usage: { ...UNPRICED.usage, outputTokens: 7 }, outcome: 'failed' as const };
+    for (const knowledge of [undefined, knowing([account()], { parked: new Map([['tenant-1 trace-1', UNPRICED]]) })]) {
+      const items = knowledge === undefined ? [billable(1n, UNPRICED), billable(2n, more)] : [billable(2n, more)];
+      const planned = planOf(items, knowledge ?? knowing()).at(-1);
+      if (planned?.kind !== 'deadLetter') expect.fail('the second one is a dead letter');
+      expect(planned.letter.reason).to.equal('CONFLICTING_DUPLICATE');
+      expect(planned.letter.detail).to.equal(
+        'trace_id trace-1 is already parked without a price; differing: usage.output_tokens, outcome',
+      );
+    }
   });
 
   it('is a duplicate when it was parked earlier in this chunk', () => {
@@ -113,13 +126,13 @@ describe('an event in another currency', () => {
   it("is a dead letter that names both currencies when the tenant's account has another", () => {
     const letter = letterOf(billable(1n, IN_EUROS));
     expect(letter.reason).to.equal('CURRENCY_MISMATCH');
-    expect(letter.detail).to.equal("pricing.currency is EUR; allowed: USD, the account's currency");
+    expect(letter.detail).to.equal('pricing.currency is EUR; allowed: USD, the currency of the tenant');
   });
 
   it('is a dead letter when the tenant has no account, since accounts open in the default currency', () => {
     const letter = letterOf(billable(1n, IN_EUROS), knowing([]));
     expect(letter.reason).to.equal('CURRENCY_MISMATCH');
-    expect(letter.detail).to.equal('pricing.currency is EUR; allowed: the configured default currency');
+    expect(letter.detail).to.equal('pricing.currency is EUR; allowed: USD, the currency of the tenant');
   });
 
   it('does not touch the trace: the same request in the right currency is charged', () => {

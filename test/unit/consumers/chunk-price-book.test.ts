@@ -122,7 +122,8 @@ describe('a second event of a trace that a price book has priced', () => {
   });
 
   it('is a duplicate while it is parked', () => {
-    const parked = new Set(['tenant-1 trace-1']);
+    const { pricing: _pricing, ...event } = completed(UNKNOWN);
+    const parked = new Map([['tenant-1 trace-1', event]]);
     expect(plan([unquoted(1n, completed(UNKNOWN))], withBook({ parked }))).to.deep.equal(['duplicate']);
     expect(plan([unquoted(1n, completed(UNKNOWN)), unquoted(2n, completed(UNKNOWN))])).to.deep.equal([
       'unpriced',
@@ -147,14 +148,24 @@ describe('a second delivery of a parked event that was priced by hand', () => {
   }
 
   it('is a duplicate of its own charge', () => {
-    const knowledge = knowing([account()], { traces: pricedByHand(), parked: new Set(['tenant-1 trace-1']) });
+    const knowledge = knowing([account()], {
+      traces: pricedByHand(),
+      parked: new Map([['tenant-1 trace-1', PARTIAL]]),
+    });
     expect(plan([billable(2n, PARTIAL)], knowledge)).to.deep.equal(['duplicate']);
+  });
+
+  it('is a conflict with what was parked when its usage is another', () => {
+    const parked = new Map([['tenant-1 trace-1', PARTIAL]]);
+    const more = { ...PARTIAL, usage: { ...PARTIAL.usage, inputTokens: 1 } };
+    const knowledge = knowing([account()], { traces: pricedByHand(), parked });
+    expect(plan([billable(2n, more)], knowledge)).to.deep.equal(['CONFLICTING_DUPLICATE']);
   });
 
   it('is a conflict when it never was parked, or carries all its prices', () => {
     const traces = pricedByHand();
     expect(plan([billable(2n, PARTIAL)], knowing([account()], { traces }))).to.deep.equal(['CONFLICTING_DUPLICATE']);
-    const knowledge = knowing([account()], { traces, parked: new Set(['tenant-1 trace-1']) });
+    const knowledge = knowing([account()], { traces, parked: new Map([['tenant-1 trace-1', PARTIAL]]) });
     expect(plan([billable(2n, completed())], knowledge)).to.deep.equal(['CONFLICTING_DUPLICATE']);
   });
 });

@@ -44,7 +44,14 @@ export function knowing(
   more: Partial<ChunkKnowledge> = {},
 ): ChunkKnowledge {
   const byTenant = new Map(accounts.map((each) => [each.tenantId, each]));
-  return { accounts: byTenant, traces: new Map<string, TraceState>(), parked: new Set(), openings: new Map(), ...more };
+  return {
+    accounts: byTenant,
+    traces: new Map<string, TraceState>(),
+    parked: new Map(),
+    openings: new Map(),
+    defaultCurrency: 'USD',
+    ...more,
+  };
 }
 
 /** The opening of the account of an event, without credit or quotas. */

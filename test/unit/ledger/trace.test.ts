@@ -214,8 +214,9 @@ describe('PENDING × usage.completed', () => {
 
 for (const state of ENDED) {
   describe(`${state.status} × usage.pending`, () => {
-    it('superseded', () => {
-      expect(decideOn(state, pending())).to.deep.equal({ kind: 'superseded' });
+    const kind = state.status === 'REFUSED' ? 'duplicate' : 'superseded';
+    it(kind, () => {
+      expect(decideOn(state, pending())).to.deep.equal({ kind });
     });
   });
 

@@ -1,7 +1,7 @@
 /**
- * Owns: what tells the log of a source from another of the same name, the record of an accepted log, when the last entry of a
- * tenant was recorded, and how far commands are journalled.
- * Does not own: the comparison (src/consumers/stream-positions.ts), the journal (src/reconciliation/command-journal).
+ * Owns: what tells the log of a source from another of the same name, the record of an accepted log, and when the last entry
+ * of a tenant was recorded.
+ * Does not own: the comparison (src/consumers/log-identity.ts).
  * Invariants: accepted logs are append-only, twice. Order: one look-up by key in ledger_entries for each account.
  */
 import type { MigrationInterface, QueryRunner } from 'typeorm';
@@ -45,22 +45,6 @@ COMMENT ON COLUMN accounts.last_recorded_at IS 'recorded_at of the last entry fo
 UPDATE accounts a SET last_recorded_at = e.recorded_at FROM ledger_entries e WHERE e.tenant_id = a.tenant_id AND e.seq = a.seq;
 `;
 
-const JOURNAL = `
-CREATE TABLE journal_positions (
-  journal text NOT NULL,
-  topic text COLLATE "C" NOT NULL,
-  partition integer NOT NULL,
-  batch_no bigint NOT NULL,
-  PRIMARY KEY (journal, topic, partition)
-);
-COMMENT ON TABLE journal_positions IS 'How far the commands of each command stream are published to a journal: a mutable helper; too low publishes them again.';
-COMMENT ON COLUMN journal_positions.journal IS 'The Kafka cluster and topic that the commands are published to.';
-COMMENT ON COLUMN journal_positions.batch_no IS 'The last batch of the stream that is in the journal.';
-GRANT SELECT, INSERT, UPDATE ON journal_positions TO tollbook_app;
-CREATE INDEX ledger_commands_batch_id ON ledger_commands (batch_id);
-COMMENT ON INDEX ledger_commands_batch_id IS 'Serves: the command of a batch, for the journal.';
-`;
-
 /** Dropping the record of an accepted log would leave positions that nobody can explain. */
 const REFUSE_IN_USE = `
 LOCK TABLE accepted_logs IN ACCESS EXCLUSIVE MODE;
@@ -75,14 +59,13 @@ END $$;
 /** Lets the ledger tell its logs from others, and keeps recorded_at from falling. */
 export class ChargedLogs1768089600000 implements MigrationInterface {
   async up(runner: QueryRunner): Promise<void> {
-    for (const part of [CURSORS, ACCEPTED_LOGS, RECORDED, JOURNAL]) await runner.query(part);
+    for (const part of [CURSORS, ACCEPTED_LOGS, RECORDED]) await runner.query(part);
   }
 
   async down(runner: QueryRunner): Promise<void> {
     await runner.query(REFUSE_IN_USE);
     await runner.query(`
-      DROP INDEX ledger_commands_batch_id;
-      DROP TABLE accepted_logs, journal_positions;
+      DROP TABLE accepted_logs;
       ALTER TABLE accounts DROP COLUMN last_recorded_at;
       ALTER TABLE stream_cursors DROP COLUMN log_base, DROP COLUMN topic_id, DROP COLUMN last_position, DROP COLUMN last_digest;
     `);

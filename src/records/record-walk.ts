@@ -59,7 +59,8 @@ export class RecordWalk {
 
   #headersEndTheRecord(): boolean {
     const reader = this.#reader;
-    for (let index = 0; index < this.headerCount && reader.at < this.end; index += 1) {
+    for (let index = 0; index < this.headerCount; index += 1) {
+      if (reader.at >= this.end) return false;
       const nameLength = reader.int();
       if (nameLength < 0) return false;
       reader.skip(nameLength);

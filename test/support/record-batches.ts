@@ -38,6 +38,7 @@ const HEADER_BYTES = 61;
 
 /** A zigzag varint. */
 export function varint(value: number): Buffer {
+  if (value >= 0 && value < 64) return Buffer.of(value * 2);
   const bytes: number[] = [];
   let rest = BigInt.asUintN(64, (BigInt(value) << 1n) ^ (BigInt(value) >> 63n));
   for (; rest > 0x7fn; rest >>= 7n) bytes.push(Number(rest & 0x7fn) | 0x80);

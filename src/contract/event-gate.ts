@@ -1,7 +1,7 @@
 /**
  * Owns: the gate between bytes and events. In this order: is there a value, is it small enough, is it a plain message,
  * which the scanner decodes at once; else is it UTF-8, is it JSON, is it an object, is its schema version known, does
- * it follow the published schema; then it is mapped.
+ * it follow the published schema, is no key there twice; then it is mapped.
  * Does not own: what a plain message is (event-scanner.ts), nor what happens to a refused one (a dead letter with the
  * reason and the original bytes).
  * Invariants: never throws, whatever the bytes; a message is read only when its size is allowed; the scanner changes no
@@ -15,6 +15,7 @@ import type { UsageKind } from './dto-kinds.js';
 import { scanCompleted, scanPending } from './event-scanner.js';
 import { describeFound, isWireObject, printable, shorten } from './found-value.js';
 import type { WireObject } from './found-value.js';
+import { repeatedKey } from './repeated-key.js';
 import { schemaChecks } from './schema-check.js';
 import type { WireForms } from './schema-check.js';
 import { SCHEMA_VERSION } from './usage-identity-dto.js';
@@ -52,11 +53,12 @@ function reject(reason: RejectReason, detail: string): Rejection {
 }
 
 /** Parses the bytes of a message as JSON, or says why they are none. */
-function parse(bytes: Buffer): { ok: true; event: unknown } | Rejection {
+function parse(bytes: Buffer): { ok: true; event: unknown; text: string } | Rejection {
   const ascii = isAscii(bytes);
   if (!ascii && !isUtf8(bytes)) return reject('INVALID_UTF8', 'the message is not UTF-8; allowed: a JSON object in UTF-8');
+  const text = bytes.toString(ascii ? 'latin1' : 'utf8');
   try {
-    return { ok: true, event: JSON.parse(bytes.toString(ascii ? 'latin1' : 'utf8')) as unknown };
+    return { ok: true, event: JSON.parse(text) as unknown, text };
   } catch (error) {
     const message = error instanceof Error ? error.message : String(error);
     return reject('INVALID_JSON', `not JSON: ${shorten(printable(message), PARSER_MESSAGE_LENGTH_MAX)}`);
@@ -66,6 +68,15 @@ function parse(bytes: Buffer): { ok: true; event: unknown } | Rejection {
 /** Tells a version this release does not know from a field that is missing or no version at all. */
 function isForeignVersion(version: unknown): version is number {
   return typeof version === 'number' && Number.isInteger(version) && version !== SCHEMA_VERSION;
+}
+
+function isOfForeignVersion(wire: unknown): boolean {
+  return isWireObject(wire) && isForeignVersion(wire['schema_version']);
+}
+
+/** Readers of JSON do not agree on which of the two counts. */
+function repeats(key: string): Rejection {
+  return reject('INVALID_EVENT', `the key ${describeFound(key)} stands twice in one object; allowed: once`);
 }
 
 function explain(kind: UsageKind, wire: WireObject): Rejection {
@@ -83,7 +94,10 @@ function bySchema<K extends UsageKind, E>(kind: K, bytes: Buffer, toEvent: (wire
   const parsed = parse(bytes);
   if (!parsed.ok) return parsed;
   const wire = parsed.event;
-  if (schemaChecks[kind](wire)) return { ok: true, event: toEvent(wire) };
+  const isValid = schemaChecks[kind](wire);
+  const repeated = repeatedKey(parsed.text);
+  if (repeated !== undefined && !isOfForeignVersion(wire)) return repeats(repeated);
+  if (isValid) return { ok: true, event: toEvent(wire) };
   if (isWireObject(wire)) return explain(kind, wire);
   return reject('INVALID_EVENT', `the message is ${describeFound(wire)}; allowed: a JSON object`);
 }

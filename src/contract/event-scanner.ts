@@ -5,8 +5,7 @@
  * Does not own: any other message, accepted or refused: to those it says undefined, and the gate decides.
  * Invariants: an event that is returned is the one that the gate decodes without it, field by field (a property test
  * compares the two); never throws, whatever the bytes; texts and pricings that recur are shared between events, the
- * pricings frozen; nothing that is remembered keeps a message alive. Of a meter that is named twice the last
- * quantity counts, as JSON.parse has it.
+ * pricings frozen; nothing that is remembered keeps a message alive.
  */
 import type { UsageCompleted, UsageOutcome, UsagePending } from '../ledger/events.js';
 import { type NameMap, nameMap } from '../runtime/name-map.js';
@@ -107,6 +106,7 @@ function readMeterQuantities(): NameMap<number> {
     cursor.passColon();
     count += 1;
     if (count > METERS_MAX) cursor.refuse();
+    if (name in meters) cursor.refuse();
     meters[name] = readInteger(cursor, QUANTITY_MAX);
   }
   return meters;

@@ -77,6 +77,7 @@ function readMeterPrices(cursor: ByteCursor): Readonly<Record<string, string>> {
     cursor.passColon();
     count += 1;
     if (count > METERS_MAX) cursor.refuse();
+    if (name in meters) cursor.refuse();
     meters[name] = readPrice(cursor);
   }
   return Object.freeze(meters);

@@ -115,7 +115,9 @@ describe('the scanner of plain messages', () => {
         const keys = [...text.matchAll(/"(\w+)":/gu)];
         const { index, 1: second } = keys[pick % keys.length]!;
         expectAgreement(kind, Buffer.from(`${text.slice(0, index)}"${key}":${literal},${text.slice(index)}`));
-        expectAgreement(kind, Buffer.from(`${text.slice(0, index)}"${second!}":${literal},${text.slice(index)}`));
+        const repeated = Buffer.from(`${text.slice(0, index)}"${second!}":${literal},${text.slice(index)}`);
+        expectAgreement(kind, repeated);
+        expect(bySchema(kind, repeated), 'no event has the same key twice').to.equal(undefined);
         expectAgreement(kind, Buffer.from(`${text.slice(0, -1)},"${second!}":${literal}}`));
         expectAgreement(other, Buffer.from(text));
       },

@@ -123,7 +123,7 @@ describe('the scanner of plain messages', () => {
       },
     );
     fc.assert(property, { seed: propertySeed(), numRuns: RUNS });
-  }).timeout(30_000);
+  }).timeout(120_000);
 
   it('survives any bytes, whatever message was scanned before', () => {
     const json = fc.json({ maxDepth: 5 }).map((text) => new TextEncoder().encode(text));

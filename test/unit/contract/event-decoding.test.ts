@@ -63,12 +63,6 @@ describe('the event gate accepts', () => {
     expect(Object.is(result.event.usage.outputTokens, 0)).to.equal(true);
   });
 
-  it('the last of duplicate keys, as JSON.parse does', () => {
-    const text = JSON.stringify(COMPLETED).replace('{', '{"trace_id":"{first}",');
-    const result = decodeCompleted(Buffer.from(text), LIMITS);
-    expect(result.ok && result.event.traceId).to.equal('trace-81f3');
-  });
-
   it('a meter named constructor, in a map that knows no other meter', () => {
     const result = decodeCompleted(completed({ usage: { ...USAGE, meters: { constructor: 3 } } }), LIMITS);
     if (!result.ok) expect.fail(result.detail);

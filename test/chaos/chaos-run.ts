@@ -5,15 +5,18 @@
  * Invariants: whatever went wrong is in the report; nothing that the run has started outlives it.
  */
 import { setTimeout as delay } from 'node:timers/promises';
+import { chooseFreePort } from '../../src/stack/free-port.js';
 import { SERVER_NAMES } from '../../src/stack/stack-state.js';
 import { uniqueTopic } from '../integration/kafka-topics.js';
 import { reviveServer } from '../support/fault-stack.js';
 import { FaultWorld } from '../support/fault-world.js';
+import { startPgBouncer } from '../support/pgbouncer.js';
 import { sumOf } from '../support/planned-tenants.js';
 import type { ChaosReport } from './chaos-report.js';
 import { ConsumerCrew } from './consumer-crew.js';
-import { actOut } from './fault-acts.js';
+import { actOut, type Stage } from './fault-acts.js';
 import { type FaultKind, planFaults } from './fault-plan.js';
+import { ReadinessWatch } from './readiness-watch.js';
 import { RecoveryWatch } from './recovery-watch.js';
 import { SteadyPublisher } from './steady-publisher.js';
 
@@ -51,15 +54,29 @@ export async function runChaos(
   follow: (status: () => ChaosStatus) => void,
 ): Promise<ChaosReport> {
   const world = await FaultWorld.create(SETTINGS, PARTITIONS);
+  const bouncer = await startPgBouncer(world.ledger.database.url);
+  const ports = await freePorts(options.consumers);
+  const crew = new ConsumerCrew({
+    ...{ world, ports, group: uniqueTopic('chaos') },
+    firstSettings: { DATABASE_URL: bouncer.through(world.ledger.database.url) },
+  });
+  const readiness = new ReadinessWatch(ports);
   try {
-    return await new ChaosRun(world, options).run(follow);
+    return await new ChaosRun({ world, crew, bouncer }, readiness, options).run(follow);
   } finally {
+    readiness.stop();
+    await bouncer.close();
     await world.close();
   }
 }
 
+async function freePorts(count: number): Promise<number[]> {
+  const ports = new Set<number>();
+  while (ports.size < count) ports.add(await chooseFreePort());
+  return [...ports];
+}
+
 class ChaosRun {
-  readonly #crew: ConsumerCrew;
   readonly #faults: FaultKind[] = [];
   readonly #missed: string[] = [];
   readonly #problems: string[] = [];
@@ -67,10 +84,13 @@ class ChaosRun {
   #phase = 'planning';
 
   constructor(
-    readonly world: FaultWorld,
+    readonly stage: Stage,
+    readonly readiness: ReadinessWatch,
     readonly options: ChaosOptions,
-  ) {
-    this.#crew = new ConsumerCrew(world, uniqueTopic('chaos'));
+  ) {}
+
+  get world(): FaultWorld {
+    return this.stage.world;
   }
 
   async run(follow: (status: () => ChaosStatus) => void): Promise<ChaosReport> {
@@ -86,7 +106,7 @@ class ChaosRun {
       faults: this.#faults.length,
       recovered: watch.recovered.length,
     }));
-    this.#crew.start(consumers);
+    this.stage.crew.start();
     const loadedAtMs = performance.now();
     const plan = planFaults({ seed, durationMs, consumers });
     const publishing = publisher.run().catch((error: unknown) => this.#problems.push(`publishing: ${String(error)}`));
@@ -104,7 +124,7 @@ class ChaosRun {
       faults: this.#faults,
       missed: this.#missed,
       recoveries: watch.recovered,
-      endedAlone: this.#crew.endedAlone,
+      endedAlone: this.stage.crew.endedAlone,
       problems: [...this.#problems, ...watch.problems],
     };
   }
@@ -131,7 +151,7 @@ class ChaosRun {
       this.#phase = fault.kind;
       const brokenAtMs = performance.now();
       try {
-        await actOut({ world: this.world, crew: this.#crew }, fault);
+        await actOut(this.stage, fault);
         this.#faults.push(fault.kind);
         watch.begin(fault.kind, brokenAtMs);
       } catch (error) {
@@ -148,8 +168,12 @@ class ChaosRun {
     const atMs = performance.now();
     await this.#reviveAll();
     await watch.all();
+    const { crew } = this.stage;
+    for (const name of await this.readiness.blockedNow()) this.#problems.push(`${name} is stopped at the end`);
+    this.readiness.stop();
+    this.#problems.push(...crew.members.flatMap((member) => this.readiness.unseen(member)));
     try {
-      await this.world.recover('chaos', atMs, this.#crew.settle());
+      await this.world.recover('chaos', atMs, crew.settle());
     } catch (error) {
       this.#problems.push(String(error));
     }

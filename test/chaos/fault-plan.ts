@@ -22,6 +22,12 @@ export const FAULT_KINDS = {
   'kafka killed': [0, 3_000],
   'kafka stopped, then continued': [1_000, 8_000],
   'group rebalanced': [0, 0],
+  // As in a failover: the old server takes no writes any more.
+  'postgres read-only': [1_000, 5_000],
+  'pgbouncer killed': [0, 0],
+  'batches compressed and unreadable': [0, 0],
+  'consumer with a slow clock': [2_000, 5_000],
+  'redis keys spoiled': [0, 0],
 } as const satisfies Record<string, readonly [number, number]>;
 
 /** One word of the closed set of faults. */

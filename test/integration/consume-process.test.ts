@@ -112,7 +112,7 @@ describe('tollbook consume as a process', function () {
     const database = await createEmptyTestDatabase();
     try {
       const child = startConsume({ ...world.environment, DATABASE_URL: database.url });
-      const lacking = /SCHEMA_OUT_OF_DATE: the database lacks CreateLedger\d+.*run "tollbook migrate"/;
+      const lacking = /the database lacks CreateLedger\d+.*tollbook migrate.*SCHEMA_OUT_OF_DATE/;
       await waitUntil('it says what is missing', () => lacking.test(child.log()), 60_000);
       await migrate({ ownerUrl: database.url });
       await waitUntil('it runs', () => child.log().includes('SIGTERM stops cleanly'), 60_000);

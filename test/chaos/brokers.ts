@@ -10,7 +10,7 @@ import { Command } from 'commander';
 import { wholeNumber } from '../../src/cli/option-values.js';
 import { stackDown, stackUp } from '../../src/stack/local-stack.js';
 import { BROKER_NAMES } from '../../src/stack/stack-state.js';
-import { countMessages } from '../integration/kafka-topics.js';
+import { readTopic } from '../integration/kafka-topics.js';
 import { AcknowledgedLoad } from '../support/acknowledged-load.js';
 import { killBroker, restartAll } from '../support/broker-failures.js';
 import { killConsumers } from '../support/consume-child.js';
@@ -58,8 +58,9 @@ async function measure(flags: BrokerFlags): Promise<void> {
   await load.reached(flags.events);
   await load.stop();
   const publishedMs = performance.now() - startedMs;
-  const missing = await world.uncharged(load.acknowledged);
-  const stored = await countMessages(world.ledger.kafka, topicCompleted);
+  const [stored, traces] = await storedTraces(world, topicCompleted);
+  tell(`${load.acknowledged.filter((traceId) => !traces.has(traceId)).length} of them are in no partition`);
+  const missing = await world.uncharged(load.acknowledged, child);
   const rejected = [...load.rejected.values()].reduce((sum, count) => sum + count, 0);
   const figures = {
     ...{ restarts: flags.restarts, kills: flags.kills, seconds: Math.round(publishedMs / 1_000) },
@@ -71,6 +72,13 @@ async function measure(flags: BrokerFlags): Promise<void> {
   if (missing.length > 0) tell(`not in the ledger: ${missing.slice(0, 20).join(', ')}`);
   else await prove(world, load, child);
   await world.close();
+}
+
+/** How many messages a topic holds, and of which traces. */
+async function storedTraces(world: FaultWorld, topic: string): Promise<[number, ReadonlySet<string>]> {
+  const messages = await readTopic(world.ledger.kafka, topic);
+  const events = messages.map(({ value }) => JSON.parse(value) as { readonly trace_id: string });
+  return [messages.length, new Set(events.map((event) => event.trace_id))];
 }
 
 /** All restarts, with the kills between them. */

@@ -45,7 +45,7 @@ describe('gateways on three brokers', function () {
     const brokenAtMs = performance.now();
     await load.stop();
     expect(load.acknowledged.length).to.be.above(RATE_PER_SECOND);
-    expect(await world.uncharged(load.acknowledged), 'acknowledged and not charged').to.deep.equal([]);
+    expect(await world.uncharged(load.acknowledged, child), 'acknowledged and not charged').to.deep.equal([]);
     for (const _ of load.acknowledged) world.besides.push(COMPLETION_COST);
     await world.recover(name, brokenAtMs, [child]);
   }

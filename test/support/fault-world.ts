@@ -41,7 +41,7 @@ const SETTINGS: Environment = {
 };
 const SWEEP_MS = 1_000;
 const REACH_MAX_MS = 60_000;
-const CHARGED_MAX_MS = 240_000;
+const CHARGED_MAX_MS = 480_000;
 
 /** A LedgerWorld with processes that may be broken. */
 export class FaultWorld {
@@ -114,9 +114,15 @@ export class FaultWorld {
     return { admin: this.ledger.admin, topics: this.ledger.topics };
   }
 
-  /** Waits until everything published is charged; returns those of the traces that are not. */
-  async uncharged(traceIds: readonly string[]): Promise<string[]> {
-    await waitUntil('everything published is charged', () => this.isCharged(), CHARGED_MAX_MS);
+  /** Waits until a process has charged everything that was published; returns those of the traces that are not. */
+  async uncharged(traceIds: readonly string[], child: ConsumeChild): Promise<string[]> {
+    let hasEnded = false;
+    void child.ended.then(() => (hasEnded = true));
+    const isOver = async (): Promise<boolean> => hasEnded || (await this.isCharged());
+    await waitUntil('everything published is charged', isOver, CHARGED_MAX_MS).catch((error: unknown) =>
+      expect.fail(`${String(error)}\n${child.log().slice(-3_000)}`),
+    );
+    if (hasEnded) expect.fail(`the process ended by itself:\n${child.log().slice(-3_000)}`);
     const rows = await this.ledger.rows<{ traceId: string }>(
       `SELECT trace_id AS "traceId" FROM ledger_entries WHERE status = 'COMMITTED'`,
     );

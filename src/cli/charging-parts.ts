@@ -11,8 +11,9 @@ import type { QuotaScripts } from '../lua/quota-scripts.js';
 import { type Clock, systemClock } from '../runtime/clock.js';
 import type { Config } from '../runtime/config.js';
 import type { Logger } from '../runtime/logger.js';
+import { readAllowedProducers } from './allowed-producers.js';
 
-/** The ports of charging, and the bounds on what is accepted. Throws MONEY_MALFORMED, MONEY_OUT_OF_RANGE. */
+/** The ports of charging, and the bounds on what is accepted. Throws MONEY_MALFORMED, MONEY_OUT_OF_RANGE, FILE_UNREADABLE. */
 export function chargingParts(
   config: Readonly<Config>,
   {
@@ -28,12 +29,16 @@ export function chargingParts(
   };
 }
 
-/** The part of them that is made of settings alone. Throws MONEY_MALFORMED, MONEY_OUT_OF_RANGE. */
+/** The part of them that is made of settings alone. Throws MONEY_MALFORMED, MONEY_OUT_OF_RANGE, FILE_UNREADABLE. */
 export function chargingSettings(
   config: Readonly<Config>,
 ): Omit<ChargePorts, 'gate' | 'clock'> & { readonly limits: IntakeLimits } {
   return {
-    limits: { eventBytesMax: config.eventBytesMax, eventAgeMaxMs: config.eventAgeMaxMs },
+    limits: intakeLimits(config),
+    bounds: {
+      costMaxNano: config.eventCostMax === 'unlimited' ? undefined : parseAmount(config.eventCostMax),
+      opensNoAccount: !config.autoOpenAccounts,
+    },
     defaults: { currency: config.defaultCurrency, terms: defaultTerms(config) },
     holdTtlMs: { estimate: config.holdTtlMs, none: config.holdTtlNoneMs },
     estimates: {
@@ -42,6 +47,12 @@ export function chargingSettings(
     },
     priceBook: config.priceBook === '' ? undefined : config.priceBook,
   };
+}
+
+function intakeLimits(config: Readonly<Config>): IntakeLimits {
+  const { eventBytesMax, eventAgeMaxMs, keyMustBeTenant, producersFile } = config;
+  const allowedProducers = producersFile === '' ? undefined : readAllowedProducers(producersFile);
+  return { eventBytesMax, eventAgeMaxMs, keyMustBeTenant, allowedProducers };
 }
 
 /** The terms of accounts that open by themselves. Throws MONEY_MALFORMED, MONEY_OUT_OF_RANGE. */

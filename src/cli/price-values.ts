@@ -4,11 +4,12 @@ import { METER_NAME_PATTERN, PRICE_PATTERN } from '../contract/meter-map.js';
 import { type ParkedPosition } from '../ledger/postgres/parked-usage.js';
 import { identifier, instantValue } from './option-values.js';
 
-const PRICE_ALLOWED = 'allowed: a decimal above zero such as 0.003, at most 18 digits before and 30 after the point';
+const PRICE_ALLOWED =
+  'allowed: a decimal such as 0.003, or 0 for what is free, at most 18 digits before and 30 after the point';
 
 /** Parses a price per 1,000 units. */
 export function unitPrice(text: string): string {
-  if (!PRICE_PATTERN.test(text) || /^[0.]+$/.test(text)) throw new InvalidArgumentError(PRICE_ALLOWED);
+  if (!PRICE_PATTERN.test(text)) throw new InvalidArgumentError(PRICE_ALLOWED);
   return text;
 }
 

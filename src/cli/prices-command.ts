@@ -12,12 +12,14 @@ import {
   readVersions,
   unknownPriceBook,
 } from '../ledger/postgres/price-books.js';
-import { type ModelPrices, priceVersionOf, versionInForce } from '../ledger/price-book.js';
+import { type ModelPrices, versionInForce, versionNameOf } from '../ledger/price-book.js';
+import { type PriceRow, STANDARD_CLASS } from '../ledger/price-row.js';
 import { importPrices, type ImportResult } from '../prices/import-prices.js';
 import { type PriceMap, readPriceMap, type SkipReason } from '../prices/price-map-reader.js';
 import { systemClock } from '../runtime/clock.js';
 import { loadConfig } from '../runtime/config.js';
 import { TollbookError } from '../runtime/errors.js';
+import { nameMap } from '../runtime/name-map.js';
 import { createPostgresPool } from '../runtime/postgres.js';
 import { bookName, currencyCode, instantValue, labelText, plainText } from './option-values.js';
 import { plainTable } from './plain-table.js';
@@ -41,9 +43,11 @@ const IMPORT_HELP = `
 FILE is the public model price map: a JSON object of model → { litellm_provider, input_cost_per_token, … }.
 A price per token becomes a price per 1,000, exactly. A model of the map answers to its own name and, when that starts with
 the provider ("gemini/gemini-2.5-pro" of gemini), also to the rest of it ("gemini-2.5-pro"), unless the map has an entry of
-that name for the same provider. Further meters: cached_input_tokens, cache_creation_input_tokens, reasoning_tokens,
-audio_input_tokens, audio_output_tokens, requests. Entries that price no tokens are skipped and counted; so are prices of
-tiers, images and seconds. The same file again is not imported twice. Events are priced by the version that is in effect at
+that name for the same provider. Each condition of a model is a row of prices: a class (priority, flex, batch, …), a length
+of the input (above 200,000 tokens, …), hours of the week. A request is charged by one row; what no row prices is parked,
+never charged at another row. An explicit price of zero is a price. Meters are exclusive: input_tokens counts what no other
+meter of the input counts. Entries without a price are skipped and counted; fields that look like prices and were not
+understood are named. The same file again is not imported twice. Events are priced by the version that is in effect at
 their occurred_at; set TOLLBOOK_PRICE_BOOK to let consumers do so.`;
 
 /** Adds `prices` to the program. */
@@ -100,32 +104,32 @@ async function runImport(file: string, flags: ImportFlags): Promise<void> {
 }
 
 function importJson(map: PriceMap, { outcome, version, changes }: ImportResult): object {
-  const { skipped, unread } = map;
-  return { outcome, ...versionJson(version), names: map.prices.length, changes, skipped, unread };
+  const { skipped, rows } = map;
+  const unread = [...map.unread].map(([field, models]) => ({ field, models }));
+  return { outcome, ...versionJson(version), names: map.prices.length, rows, changes, skipped, unread };
 }
 
 function versionJson({ digest, ...version }: ImportedVersion): object {
-  return { ...version, priceVersion: priceVersionOf(version), digest: digest.toString('hex') };
+  return { ...version, priceVersion: versionNameOf(version), digest: digest.toString('hex') };
 }
 
 const SKIP_WORDS: Readonly<Record<SkipReason, string>> = {
   name: 'with a name no event can carry',
-  noTokenPrice: 'without a price for tokens',
-  allZero: 'with nothing but zero prices',
+  noPrice: 'without a price',
 };
 
 function importText(map: PriceMap, { outcome, version, changes }: ImportResult): string {
-  const name = priceVersionOf(version);
+  const name = versionNameOf(version);
   if (outcome === 'unchanged') {
     return `the file is ${name} already, in effect from ${version.effectiveFrom}; nothing written\n`;
   }
   const { added, changed, removed, same } = changes;
   const lines = [
     `${outcome === 'imported' ? 'imported' : 'would import'} ${version.models} models as ${name} ` +
-      `(${version.currency}), in effect from ${version.effectiveFrom}`,
+      `(${version.currency}), in effect from ${version.effectiveFrom}; ${map.rows} rows of prices`,
     `names: ${added} added, ${changed} changed, ${removed} removed, ${same} as before`,
     ...Object.entries(SKIP_WORDS).flatMap(([reason, words]) => counted(map.skipped[reason as SkipReason], words)),
-    ...Object.entries(map.unread).map(([field, models]) => `not imported: ${field} (${models} models)`),
+    ...[...map.unread].map(([field, models]) => `not understood: ${field} (${models} models)`),
   ];
   return `${lines.join('\n')}\n`;
 }
@@ -143,7 +147,7 @@ async function list(pool: pg.Pool, json: boolean): Promise<void> {
   const table = plainTable(['price version', 'in effect from', 'currency', 'models', 'imported by', 'imported at']);
   for (const version of versions) {
     const { effectiveFrom, currency, models, actor, importedAt } = version;
-    table.push([priceVersionOf(version), effectiveFrom, currency, models, actor, importedAt]);
+    table.push([versionNameOf(version), effectiveFrom, currency, models, actor, importedAt]);
   }
   printText(`${table.toString()}\n`);
 }
@@ -152,21 +156,41 @@ async function show(pool: pg.Pool, book: string, { at, json, ...filter }: ShowFl
   const version = await versionAt(pool, book, at ?? new Date(systemClock.nowMs()).toISOString());
   const prices = await readPrices(pool, version, filter);
   if (json === true) {
-    printText(`${JSON.stringify({ ...versionJson(version), prices })}\n`);
+    printText(`${JSON.stringify({ ...versionJson(version), prices: prices.map(modelJson) })}\n`);
     return;
   }
-  const table = plainTable(['provider', 'model', 'input per 1k', 'output per 1k', 'further meters per 1k']);
-  for (const { provider, model, inputPer1k = '-', outputPer1k = '-', meters } of prices) {
-    table.push([provider, model, inputPer1k, outputPer1k, metersText(meters)]);
+  const table = plainTable(['provider', 'model', 'when', 'input per 1k', 'output per 1k', 'further meters per 1k']);
+  for (const { provider, model, rows } of prices) {
+    for (const row of rows) {
+      const { inputPer1k = '-', outputPer1k = '-', meters } = row;
+      table.push([provider, model, conditionText(row), inputPer1k, outputPer1k, metersText(meters)]);
+    }
   }
-  const heading = `${priceVersionOf(version)} (${version.currency}), in effect from ${version.effectiveFrom}`;
+  const heading = `${versionNameOf(version)} (${version.currency}), in effect from ${version.effectiveFrom}`;
   printText(`${heading}, ${prices.length} names\n${table.toString()}\n`);
 }
 
-function metersText(meters: ModelPrices['meters']): string {
-  return Object.entries(meters)
-    .map(([meter, price]) => `${meter} ${price}`)
-    .join(', ');
+function modelJson({ rows, ...model }: ModelPrices): object {
+  return { ...model, rows: rows.map(({ meters, ...row }) => ({ ...row, meters: nameMap(meters) })) };
+}
+
+function metersText(meters: PriceRow['meters']): string {
+  return [...meters].map(([meter, price]) => `${meter} ${price}`).join(', ');
+}
+
+/** The condition of a row for people: `priority, above 200000 tokens`; empty for the ordinary row. */
+function conditionText({ priceClass, contextAbove, contextUpTo, hours }: PriceRow): string {
+  const conditions = [
+    ...(priceClass === STANDARD_CLASS ? [] : [priceClass]),
+    ...(contextAbove === 0 ? [] : [`above ${contextAbove} tokens`]),
+    ...(contextUpTo === null ? [] : [`up to ${contextUpTo} tokens`]),
+    ...(hours ?? []).map(({ weekdays, from, to }) => `${from}-${to} UTC on ${weekdays.map(weekdayName).join(' ')}`),
+  ];
+  return conditions.join(', ');
+}
+
+function weekdayName(weekday: number): string {
+  return ['Mon', 'Tue', 'Wed', 'Thu', 'Fri', 'Sat', 'Sun'][weekday - 1] ?? String(weekday);
 }
 
 /** The version of a book that is in effect at a time. Throws PRICE_BOOK_UNKNOWN, USAGE_INVALID before its first version. */
@@ -176,6 +200,6 @@ async function versionAt(pool: pg.Pool, book: string, at: string): Promise<Impor
   if (first === undefined) throw unknownPriceBook(book, 'book');
   const version = versionInForce(versions, at);
   if (version !== undefined) return version;
-  const begins = `${priceVersionOf(first)} takes effect at ${first.effectiveFrom}`;
+  const begins = `${versionNameOf(first)} takes effect at ${first.effectiveFrom}`;
   throw new TollbookError('USAGE_INVALID', `at is ${at}; allowed: later, since ${begins}`);
 }

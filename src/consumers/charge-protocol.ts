@@ -22,6 +22,7 @@
  */
 import { CHAIN_GENESIS, type SealedBatch, type StreamSource } from '../ledger/batch.js';
 import { type ChargedLog, type RecordMark, UNKNOWN_LOG } from '../ledger/charged-log.js';
+import type { DeadLetterReason } from '../ledger/dead-letter.js';
 import type { UsageEvent } from '../ledger/events.js';
 import type { LedgerAdvance } from '../ledger/ledger-reader.js';
 import type { Cursor, LedgerStore, LedgerTransaction } from '../ledger/ledger-store.js';
@@ -62,12 +63,13 @@ export interface Chunk {
   readonly hasCursor?: boolean;
   /** Something in it failed: it is charged with no other chunk. */
   readonly isAlone?: boolean;
-  /** Its only message is not to be charged, but put aside for this. */
-  readonly failed?: ProcessingFailure;
+  /** Messages that are not to be charged, whatever they say, by offset. */
+  readonly putAside?: ReadonlyMap<bigint, PutAside>;
 }
 
-/** Why a message is put aside though nothing speaks against it: charging it throws. */
-export interface ProcessingFailure {
+/** Why a message is put aside, and what its dead letter leaves out. */
+export interface PutAside {
+  readonly reason: DeadLetterReason;
   readonly detail: string;
   /** Leave out the headers, or the tenant and the trace: one of them may be what cannot be stored. */
   readonly withoutHeaders: boolean;
@@ -123,7 +125,7 @@ export class ChargeProtocol {
     const { limits, clock, store, wakeProjector } = this.#options;
     const bounds = { ...limits, nowMs: clock.nowMs() };
     const decoded = chunks.map((chunk): DecodedChunk => {
-      poisonPoint('charge.decoding', () => (chunk.failed === undefined ? chunk.messages.map(offsetText) : []));
+      poisonPoint('charge.decoding', () => (chunk.putAside === undefined ? chunk.messages.map(offsetText) : []));
       return { chunk, items: itemsOf(chunk, bounds) };
     });
     await faultPoint('charge.decoded');
@@ -199,23 +201,24 @@ function offsetText({ kafkaOffset }: ChunkMessage): string {
 }
 
 function itemsOf(chunk: Chunk, bounds: IntakeLimits & { nowMs: number }): IntakeItem[] {
-  const { messages, kind, failed } = chunk;
+  const { messages, kind, putAside } = chunk;
   const items: IntakeItem[] = [];
   for (const message of messages) {
-    items.push(failed === undefined ? intake(message, kind, bounds) : failedItem(message, failed, { kind, bounds }));
+    const why = putAside?.get(message.kafkaOffset);
+    items.push(why === undefined ? intake(message, kind, bounds) : putAsideItem(message, why, { kind, bounds }));
   }
   return items;
 }
 
 /** The dead letter of a message that cannot be charged whatever it says; whose it is, is told where it can be read. */
-function failedItem(
+function putAsideItem(
   message: ChunkMessage,
-  { detail, withoutHeaders, withoutNames }: ProcessingFailure,
+  { reason, detail, withoutHeaders, withoutNames }: PutAside,
   { kind, bounds }: { kind: UsageKind; bounds: IntakeLimits & { nowMs: number } },
 ): IntakeItem {
   const event = withoutNames ? undefined : eventOf(message, kind, bounds);
   const kept = withoutHeaders ? { ...renumbered(message, message.kafkaOffset), headers: {} } : message;
-  return { kind: 'deadLetter', letter: deadLetter(kept, { reason: 'PROCESSING_FAILED', detail, event }) };
+  return { kind: 'deadLetter', letter: deadLetter(kept, { reason, detail, event }) };
 }
 
 function eventOf(

@@ -24,6 +24,7 @@ import {
   type ChunkOpening,
   type ChunkPriceBook,
   isUnpriced,
+  type LedgerBounds,
   planChunk,
   type PlannedItem,
 } from './chunk-plan.js';
@@ -40,6 +41,7 @@ export interface ChargePorts {
   readonly estimates: EstimateLimits;
   /** The price book that prices events without pricing; undefined: they are skipped. */
   readonly priceBook?: string | undefined;
+  readonly bounds?: LedgerBounds | undefined;
 }
 
 /** Decoded messages of one source, in order, none of them charged before; the cursor is locked. */
@@ -237,17 +239,19 @@ function standingOf(contents: readonly BatchContent[]): Standing {
 
 /** Steps 3 and 4, up to the decision: accounts locked, then everything read. */
 async function lockAndRead(
-  { defaults, priceBook }: ChargePorts,
+  { defaults, priceBook, bounds }: ChargePorts,
   transaction: LedgerTransaction,
   items: readonly IntakeItem[],
 ): Promise<LockedKnowledge> {
   const chargeable = chargeableOf(items, priceBook);
   if (chargeable.length === 0) return { ...NOTHING_KNOWN, defaultCurrency: defaults.currency };
-  const { accounts, openings } = await lockTenants(transaction, defaults, chargeable);
+  const wanted = bounds?.opensNoAccount === true ? [] : chargeable;
+  const tenantIds = [...new Set(chargeable.map(tenantOf))];
+  const { accounts, openings } = await lockTenants(transaction, tenantIds, () => openingsFor(defaults, wanted));
   const traces = await transaction.readTraces(tracesOf(chargeable));
   const parked = await transaction.readUnpriced(tracesOf(chargeable.filter(mayBeParked)));
   const book = await readPriceBook(transaction, chargeable, priceBook);
-  return { accounts, traces, parked, openings, priceBook: book, defaultCurrency: defaults.currency };
+  return { accounts, traces, parked, openings, bounds, priceBook: book, defaultCurrency: defaults.currency };
 }
 
 type Chargeable = BillableEvent | UnquotedEvent;
@@ -270,13 +274,12 @@ function tenantOf({ tenantId }: Chargeable): string {
  */
 async function lockTenants(
   transaction: LedgerTransaction,
-  defaults: ChargePorts['defaults'],
-  chargeable: readonly Chargeable[],
+  tenantIds: readonly string[],
+  wantedOf: () => ReadonlyMap<string, ChunkOpening>,
 ): Promise<Pick<LockedKnowledge, 'accounts' | 'openings'>> {
-  const tenantIds = [...new Set(chargeable.map(tenantOf))];
   const open = await transaction.lockOpenAccounts(tenantIds);
   if (open !== undefined) return { accounts: open, openings: NOTHING_KNOWN.openings };
-  const wanted = openingsFor(defaults, chargeable);
+  const wanted = wantedOf();
   const unopened = tenantIds.filter((tenantId) => !wanted.has(tenantId));
   const opened = await transaction.ensureAccounts([...wanted.values()], unopened);
   const openings = new Map([...wanted].filter(([tenantId]) => opened.has(tenantId)));

@@ -8,7 +8,8 @@ import type { Account } from '../ledger/account.js';
 import type { DeadLetter } from '../ledger/dead-letter.js';
 import type { UsageCompleted } from '../ledger/events.js';
 import type { AccountOpening, SkippedEvent, UnpricedUsage } from '../ledger/ledger-store.js';
-import { pinnedPricing, type PricedVersion, quoteFrom } from '../ledger/price-book.js';
+import { amountNano, formatAmount } from '../ledger/money.js';
+import { pinnedPricing, type PricedVersion, priceQuestionOf, quoteFrom } from '../ledger/price-book.js';
 import { type EstimateLimits, isUsedUnpriced } from '../ledger/pricing.js';
 import { differingFromParked } from '../ledger/trace-content.js';
 import { type Decision, decide, type EntryIntent, NO_TRACE, stateAfter, type TraceState } from '../ledger/trace.js';
@@ -46,6 +47,15 @@ export interface ChunkKnowledge {
   readonly priceBook?: ChunkPriceBook | undefined;
   /** That of a tenant without an account. */
   readonly defaultCurrency: string;
+  readonly bounds?: LedgerBounds | undefined;
+}
+
+/** The bounds against forged events that need the ledger; absent: none. */
+export interface LedgerBounds {
+  /** The largest cost or estimate of one event. */
+  readonly costMaxNano?: bigint | undefined;
+  /** A tenant without an account is not opened one by its events. */
+  readonly opensNoAccount?: boolean | undefined;
 }
 
 /** The configured price book, as far as the events of a chunk need it. */
@@ -60,9 +70,9 @@ export function planChunk(
   knowledge: ChunkKnowledge,
   estimates: EstimateLimits,
 ): PlannedItem[] {
-  const { accounts, defaultCurrency, openings, priceBook, traces } = knowledge;
+  const { accounts, defaultCurrency, openings, priceBook, traces, bounds } = knowledge;
   const [intents, parked] = [new Map<string, EntryIntent>(), new Map(knowledge.parked)];
-  const chunk: ChunkState = { accounts, estimates, traces, intents, parked, priceBook, defaultCurrency };
+  const chunk: ChunkState = { accounts, estimates, traces, intents, parked, priceBook, defaultCurrency, bounds };
   const planned: PlannedItem[] = [];
   for (const item of items) {
     if (item.kind === 'deadLetter') {
@@ -88,6 +98,7 @@ interface ChunkState {
   readonly parked: Map<string, UsageCompleted>;
   readonly priceBook: ChunkPriceBook | undefined;
   readonly defaultCurrency: string;
+  readonly bounds: LedgerBounds | undefined;
 }
 
 /** The state of a trace once what the chunk has planned of it is written. */
@@ -105,9 +116,11 @@ function planUnquoted(item: UnquotedEvent, chunk: ChunkState): PlannedItem {
   const { event, message, tenantId, key } = item;
   if (chunk.priceBook === undefined) return asSkipped(item, NOT_BILLABLE);
   const currency = chunk.accounts.get(tenantId)?.currency;
+  if (currency === undefined && chunk.bounds?.opensNoAccount === true) return asUnknownTenant(item);
   invariant(currency !== undefined, 'every event that a price book may price has a locked account', { tenantId });
   const state = stateOf(chunk, key);
-  const quote = 'content' in state ? pinnedPricing(state.content) : quoteFrom(chunk.priceBook.versions, event);
+  const quote =
+    'content' in state ? pinnedPricing(state.content) : quoteFrom(chunk.priceBook.versions, priceQuestionOf(event));
   const pricing = quote?.currency === currency ? quote : { currency };
   return planBillable({ kind: 'billable', message, event, tenantId, key, pricing }, chunk);
 }
@@ -115,6 +128,7 @@ function planUnquoted(item: UnquotedEvent, chunk: ChunkState): PlannedItem {
 function planBillable(item: BillableEvent, chunk: ChunkState): PlannedItem {
   const account = chunk.accounts.get(item.tenantId);
   const { currency } = item.pricing;
+  if (account === undefined && chunk.bounds?.opensNoAccount === true) return asUnknownTenant(item);
   if (account?.currency !== currency) {
     const allowed = account?.currency ?? chunk.defaultCurrency;
     const detail = `pricing.currency is ${currency}; allowed: ${allowed}, the currency of the tenant`;
@@ -125,11 +139,29 @@ function planBillable(item: BillableEvent, chunk: ChunkState): PlannedItem {
   const decision = decide(stateOf(chunk, key), item.event, { pricing, holdPolicy, estimates: chunk.estimates });
   if (decision.kind !== 'entry') return withoutEntry(item, decision, chunk);
   const { intent } = decision;
+  const costMaxNano = chunk.bounds?.costMaxNano;
+  if (costMaxNano !== undefined && costOf(intent) > costMaxNano) return asTooDear(item, intent, costMaxNano);
   chunk.intents.set(key, intent);
   return { kind: 'entry', item, intent };
 }
 
-/** Tells whether a completion was used without a price, or with a price of zero. */
+/** What an event costs, or may come to; a void or an expiry costs nothing. */
+function costOf({ granted }: EntryIntent): bigint {
+  return granted.status === 'COMMITTED' || granted.status === 'PENDING' ? granted.amountNano : 0n;
+}
+
+function asTooDear(item: BillableEvent, intent: EntryIntent, costMaxNano: bigint): PlannedItem {
+  const [found, allowed] = [costOf(intent), costMaxNano].map((nano) => formatAmount(amountNano(nano)));
+  const detail = `the cost is ${found}; allowed: at most ${allowed} (TOLLBOOK_EVENT_COST_MAX)`;
+  return asDeadLetter(item, 'COST_TOO_LARGE', detail);
+}
+
+function asUnknownTenant(item: BillableEvent | UnquotedEvent): PlannedItem {
+  const detail = `tenant_id is ${item.tenantId}; allowed: a tenant with an account (TOLLBOOK_AUTO_OPEN_ACCOUNTS is false)`;
+  return asDeadLetter(item, 'UNKNOWN_TENANT', detail);
+}
+
+/** Tells whether a completion was used without a price. */
 export function isUnpriced({ event, pricing }: Pick<BillableEvent, 'event' | 'pricing'>): boolean {
   return event.kind === 'completed' && isUsedUnpriced(event, pricing);
 }
@@ -210,6 +242,6 @@ function asSkipped({ message, event }: Pick<BillableEvent, 'message' | 'event'>,
   return { kind: 'skipped', skipped: { kafkaOffset: message.kafkaOffset, event, reason } };
 }
 
-function asDeadLetter(item: BillableEvent, reason: DeadLetter['reason'], detail: string): PlannedItem {
+function asDeadLetter(item: BillableEvent | UnquotedEvent, reason: DeadLetter['reason'], detail: string): PlannedItem {
   return { kind: 'deadLetter', letter: deadLetter(item.message, { reason, detail, event: item.event }) };
 }

@@ -9,6 +9,7 @@ import type { EventPricing, UsageEvent } from '../ledger/events.js';
 import { traceKey } from '../ledger/ledger-store.js';
 import type { Unreadable } from '../records/fetched-message.js';
 import { nameMap } from '../runtime/name-map.js';
+import { brokenBound, type MessageBounds } from './event-bounds.js';
 
 /** One Kafka message as fetched. */
 export interface ChunkMessage {
@@ -49,7 +50,7 @@ export type IntakeItem =
   | { readonly kind: 'deadLetter'; readonly letter: DeadLetter };
 
 /** Bounds on what is accepted; times in milliseconds. */
-export interface IntakeLimits {
+export interface IntakeLimits extends MessageBounds {
   readonly eventBytesMax: number;
   readonly eventAgeMaxMs: number;
 }
@@ -71,6 +72,8 @@ export function intake(message: ChunkMessage, kind: UsageKind, bounds: IntakeLim
     kind === 'pending' ? decodePending(message.value, bounds) : decodeCompleted(message.value, bounds);
   if (!decoded.ok) return refused(message, decoded.reason, decoded.detail);
   const { event } = decoded;
+  const broken = brokenBound(message, event, bounds);
+  if (broken !== undefined) return refused(message, broken.reason, broken.detail, event);
   const outOfTime = timeProblem(event, bounds);
   if (outOfTime !== undefined) return refused(message, outOfTime.reason, outOfTime.detail, event);
   const { tenantId, pricing } = event;

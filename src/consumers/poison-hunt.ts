@@ -18,7 +18,7 @@
 import { sourceName } from '../ledger/batch.js';
 import { isTollbookError, TollbookError } from '../runtime/errors.js';
 import type { Logger } from '../runtime/logger.js';
-import { type Chunk, type ChunkOutcome, type Charging } from './charge-protocol.js';
+import { type Chunk, type ChunkOutcome, type Charging, type PutAside } from './charge-protocol.js';
 import { failureDetail } from './failure-detail.js';
 
 /** What the hunt works with. */
@@ -79,10 +79,10 @@ export class PoisonHunt implements Charging {
     const { charging } = this.#options;
     const detail = failureDetail(error);
     try {
-      return await charging.charge({ ...chunk, failed: { detail, withoutHeaders: false, withoutNames: false } });
+      return await charging.charge(asLetter(chunk, { detail, withoutHeaders: false, withoutNames: false }));
     } catch (again) {
       if (!isFaultOfMessage(again)) throw again;
-      return charging.charge({ ...chunk, failed: { detail, withoutHeaders: true, withoutNames: true } });
+      return charging.charge(asLetter(chunk, { detail, withoutHeaders: true, withoutNames: true }));
     }
   }
 
@@ -97,6 +97,11 @@ export class PoisonHunt implements Charging {
       { cause: error, context: { ...source, inARow } },
     );
   }
+}
+
+function asLetter(chunk: Chunk, why: Omit<PutAside, 'reason'>): Chunk {
+  const aside = { ...why, reason: 'PROCESSING_FAILED' as const };
+  return { ...chunk, putAside: new Map(chunk.messages.map(({ kafkaOffset }) => [kafkaOffset, aside])) };
 }
 
 /** A bug that a message meets, or data that cannot be stored; no condition of a server, of the stream or of the ledger. */

@@ -35,6 +35,8 @@ interface UsageIdentity {
   readonly occurredAt: string;
   readonly provider: string;
   readonly model: string;
+  /** The class that the provider served it in, such as `priority`; absent: standard. Price books price by it. */
+  readonly priceClass?: string;
   readonly presetItemId?: string;
   readonly stream: boolean;
   readonly pricing?: EventPricing;
@@ -48,6 +50,8 @@ export interface UsagePending extends UsageIdentity {
     readonly inputTokens: number;
     /** Absent when the gateway names no bound: the ledger then holds for its configured default. */
     readonly maxOutputTokens?: number;
+    /** Quantity of each further meter that the request may use, by meter name. */
+    readonly meters?: Readonly<Record<string, number>>;
   };
 }
 

@@ -8,6 +8,7 @@
 import { TollbookError } from '../runtime/errors.js';
 import { nameMap } from '../runtime/name-map.js';
 import type { EventPricing, UsageEvent } from './events.js';
+import { contextTokensOf, type PriceRow, rowFor, rowName, type RowQuestion } from './price-row.js';
 import type { ChargeContent } from './trace-content.js';
 
 /** What the name of a price book may look like; `NAME@VERSION` is a price version of the wire contract. */
@@ -26,14 +27,11 @@ export interface PriceBookVersion {
   readonly currency: string;
 }
 
-/** What a provider's model costs: plain decimal strings per 1,000 units; a price that is not known is absent. */
+/** What a provider's model costs: a row for each condition under which prices hold. */
 export interface ModelPrices {
   readonly provider: string;
   readonly model: string;
-  readonly inputPer1k?: string;
-  readonly outputPer1k?: string;
-  /** By name of the further meter. */
-  readonly meters: Readonly<Record<string, string>>;
+  readonly rows: readonly PriceRow[];
 }
 
 /** A version with the prices of some of its models, by `modelKey`. */
@@ -41,8 +39,19 @@ export interface PricedVersion extends PriceBookVersion {
   readonly prices: ReadonlyMap<string, ModelPrices>;
 }
 
-/** What a price is looked up by; `occurredAt` is ISO 8601 UTC with milliseconds. */
-export type PriceQuestion = Pick<UsageEvent, 'provider' | 'model' | 'occurredAt'>;
+/** What a price is looked up by. */
+export interface PriceQuestion extends RowQuestion {
+  readonly provider: string;
+  readonly model: string;
+}
+
+/** What the price of an event is looked up by: its input tokens are those of every meter of the input. */
+export function priceQuestionOf(event: UsageEvent): PriceQuestion {
+  const { provider, model, occurredAt, priceClass } = event;
+  const { inputTokens, meters = {} } = event.kind === 'completed' ? event.usage : event.estimate;
+  const contextTokens = inputTokens + contextTokensOf(Object.entries(meters));
+  return { provider, model, occurredAt, contextTokens, ...(priceClass === undefined ? {} : { priceClass }) };
+}
 
 /** Which prices a set of questions needs: of these models, between these instants, both included. */
 export interface PriceSpan {
@@ -56,13 +65,21 @@ export function modelKey({ provider, model }: Pick<UsageEvent, 'provider' | 'mod
   return `${provider}\n${model}`;
 }
 
-/** The price version that an entry pins: `BOOK@VERSION`. */
-export function priceVersionOf({ book, version }: PriceBookVersion): string {
+/** The name of a version: `BOOK@VERSION`. */
+export function versionNameOf({ book, version }: PriceBookVersion): string {
   return `${book}@${version}`;
 }
 
+/** What an entry pins of the prices that it was charged at: `BOOK@VERSION`, and the row where it is not the ordinary one. */
+export function priceVersionOf(version: PriceBookVersion, row: PriceRow): string {
+  const name = rowName(row);
+  return name === '' ? versionNameOf(version) : `${versionNameOf(version)}/${name}`;
+}
+
 /** The span that covers every question; undefined when there is none. */
-export function spanOf(questions: readonly PriceQuestion[]): PriceSpan | undefined {
+export function spanOf(
+  questions: readonly Pick<PriceQuestion, 'provider' | 'model' | 'occurredAt'>[],
+): PriceSpan | undefined {
   const [first] = questions;
   if (first === undefined) return undefined;
   let [from, to] = [first.occurredAt, first.occurredAt];
@@ -83,20 +100,24 @@ export function versionInForce<V extends PriceBookVersion>(versions: readonly V[
   return latest;
 }
 
-/** What the version in force says about the model, as the pricing of an event; undefined when it does not know the model. */
+/**
+ * What the version in force says about the model, as the pricing of an event; undefined when it does not know the model, or
+ * has no price for requests of this class, length and time.
+ */
 export function quoteFrom(versions: readonly PricedVersion[], question: PriceQuestion): EventPricing | undefined {
   const version = versionInForce(versions, question.occurredAt);
-  const prices = version?.prices.get(modelKey(question));
-  return version === undefined || prices === undefined ? undefined : pricingOf(version, prices);
+  const row = rowFor(version?.prices.get(modelKey(question))?.rows ?? [], question);
+  return version === undefined || row === undefined ? undefined : pricingOf(version, row);
 }
 
-function pricingOf(version: PriceBookVersion, { inputPer1k, outputPer1k, meters }: ModelPrices): EventPricing {
+function pricingOf(version: PriceBookVersion, row: PriceRow): EventPricing {
+  const { inputPer1k, outputPer1k, meters } = row;
   return {
     ...(inputPer1k === undefined ? {} : { inputPer1k }),
     ...(outputPer1k === undefined ? {} : { outputPer1k }),
-    meters,
+    meters: nameMap(meters),
     currency: version.currency,
-    priceVersion: priceVersionOf(version),
+    priceVersion: priceVersionOf(version, row),
   };
 }
 
@@ -128,7 +149,7 @@ export function assertNotRetroactive(
   if (previous === undefined) return;
   const earliest = previous.effectiveFrom > now ? previous.effectiveFrom : now;
   if (effectiveFrom >= earliest) return;
-  const why = earliest === now ? 'now' : `when ${priceVersionOf(previous)} takes effect`;
+  const why = earliest === now ? 'now' : `when ${versionNameOf(previous)} takes effect`;
   throw new TollbookError(
     'PRICES_RETROACTIVE',
     `effective-from is ${effectiveFrom}; allowed: ${earliest} (${why}) or later, since prices never change backwards`,

@@ -3,7 +3,8 @@
  * completions and non-streaming completions.
  * Does not own: where prices come from, nor what a cost does to an account.
  * Invariants: cost = Σ (quantity × price per 1,000 / 1000), computed exactly and rounded once, half-up, to nano-units;
- * a meter used without a price, or with a price of zero, is unpriced and never booked as zero.
+ * a meter used without a price is unpriced and never booked as zero. An explicit price of zero is a price: what is free is
+ * charged as zero, and counts against request quotas.
  */
 import { Decimal } from 'decimal.js';
 import { ownValue } from '../runtime/name-map.js';
@@ -34,7 +35,7 @@ interface UnitPrice {
   /** Per 1,000 units, as `canonicalPrice` writes it. */
   readonly canonical: string;
   readonly exact: Decimal;
-  /** Undefined where it is no whole number; 0 exactly for a price of zero. */
+  /** Undefined where it is no whole number. */
   readonly wholeNano: bigint | undefined;
 }
 
@@ -53,12 +54,12 @@ function unitPrice(pricePer1k: string): UnitPrice {
   return price;
 }
 
-/** Names the meters that were used but have no price, or a price of zero. */
+/** Names the meters that were used but have no price. */
 export function unpricedMeters(usage: readonly MeteredUsage[]): string[] {
   return usage.filter(isUnpriced).map(({ meter }) => meter);
 }
 
-/** Tells whether a completion was used without a price, or with a price of zero: nearly none is, and it is asked of each. */
+/** Tells whether a completion was used without a price: nearly none is, and it is asked of each. */
 export function isUsedUnpriced({ usage }: UsageCompleted, pricing: EventPricing): boolean {
   if (lacksPrice(usage.inputTokens, pricing.inputPer1k) || lacksPrice(usage.outputTokens, pricing.outputPer1k))
     return true;
@@ -74,7 +75,7 @@ function isUnpriced({ quantity, pricePer1k }: MeteredUsage): boolean {
 }
 
 function lacksPrice(quantity: number, pricePer1k: string | undefined): boolean {
-  return quantity !== 0 && (pricePer1k === undefined || unitPrice(pricePer1k).wholeNano === 0n);
+  return quantity !== 0 && pricePer1k === undefined;
 }
 
 /** Prices metered usage; quantities are non-negative safe integers, prices plain decimal strings per 1,000 units. */
@@ -100,7 +101,7 @@ function wholeTokensNano(quantity: number, pricePer1k: string | undefined): bigi
   if (quantity === 0) return 0n;
   if (pricePer1k === undefined) return undefined;
   const { wholeNano } = unitPrice(pricePer1k);
-  return wholeNano === undefined || wholeNano === 0n ? undefined : wholeNano * BigInt(quantity);
+  return wholeNano === undefined ? undefined : wholeNano * BigInt(quantity);
 }
 
 /** What a completed request costs: its tokens and every further meter it reports. */

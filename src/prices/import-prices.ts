@@ -14,10 +14,10 @@ import {
   PRICE_BOOK_NAME,
   PRICE_BOOK_NAME_ALLOWED,
 } from '../ledger/price-book.js';
+import { type PriceRow, rowName } from '../ledger/price-row.js';
 import { samePrice } from '../ledger/pricing.js';
 import { isTollbookError, TollbookError } from '../runtime/errors.js';
 import { faultPoint } from '../runtime/fault-points.js';
-import { ownValue } from '../runtime/name-map.js';
 import type { PriceMap } from './price-map-reader.js';
 
 /** An import: which map into which book, in force from when (ISO 8601 UTC; default: now). */
@@ -117,10 +117,23 @@ function compare(before: readonly ModelPrices[], after: readonly ModelPrices[]):
 }
 
 function isSame(before: ModelPrices, after: ModelPrices): boolean {
-  const meters = [...new Set([...Object.keys(before.meters), ...Object.keys(after.meters)])];
   return (
+    before.rows.length === after.rows.length &&
+    before.rows.every((row, index) => {
+      const other = after.rows[index];
+      return other !== undefined && isSameRow(row, other);
+    })
+  );
+}
+
+function isSameRow(before: PriceRow, after: PriceRow): boolean {
+  const meters = [...new Set([...before.meters.keys(), ...after.meters.keys()])];
+  return (
+    rowName(before) === rowName(after) &&
+    before.contextUpTo === after.contextUpTo &&
+    JSON.stringify(before.hours) === JSON.stringify(after.hours) &&
     samePrice(before.inputPer1k ?? null, after.inputPer1k ?? null) &&
     samePrice(before.outputPer1k ?? null, after.outputPer1k ?? null) &&
-    meters.every((meter) => samePrice(ownValue(before.meters, meter) ?? null, ownValue(after.meters, meter) ?? null))
+    meters.every((meter) => samePrice(before.meters.get(meter) ?? null, after.meters.get(meter) ?? null))
   );
 }

@@ -5,7 +5,18 @@
  * allowed; KAFKA_BROKERS, DATABASE_URL and REDIS_URL fall back to the local stack when it is up.
  */
 import 'reflect-metadata';
-import { IsIn, IsInt, IsOptional, Matches, Max, MaxLength, Min, MinLength, validateSync } from 'class-validator';
+import {
+  IsBoolean,
+  IsIn,
+  IsInt,
+  IsOptional,
+  Matches,
+  Max,
+  MaxLength,
+  Min,
+  MinLength,
+  validateSync,
+} from 'class-validator';
 import { discoverStack } from '../stack/discover.js';
 import { TollbookError } from './errors.js';
 import { ownValue } from './name-map.js';
@@ -106,6 +117,22 @@ export class Config {
   @Min(MINUTE_MS)
   eventAgeMaxMs!: number;
 
+  /** The largest cost or estimate of one event, in units of the tenant's currency. */
+  @Matches(/^(unlimited|\d{1,10}(\.\d{1,9})?)$/, { message: 'must be unlimited, or a decimal such as 250 or 0.5' })
+  eventCostMax!: string;
+
+  /** Whether the first event of a tenant without an account opens one. */
+  @IsBoolean({ message: 'must be true or false' })
+  autoOpenAccounts!: boolean;
+
+  /** Whether the key of a message must be the tenant of its event. */
+  @IsBoolean({ message: 'must be true or false' })
+  keyMustBeTenant!: boolean;
+
+  /** The file that lists which producer instances may publish for a tenant; empty: any may. */
+  @MaxLength(4096)
+  producersFile!: string;
+
   /** How long a hold stays open without a completion, under hold policy `estimate`. */
   @IsInt()
   @Min(1000)
@@ -202,7 +229,7 @@ export class Config {
 interface Setting {
   readonly env: string;
   readonly fallback: string;
-  readonly kind: 'text' | 'integer' | 'optionalInteger' | 'quota';
+  readonly kind: 'text' | 'integer' | 'optionalInteger' | 'quota' | 'flag';
 }
 
 /** Every setting with its environment variable and default; an empty default means it must be set or found. */
@@ -226,6 +253,10 @@ export const SETTINGS: Readonly<Record<keyof Config, Setting>> = {
   redisDeadlineMs: { env: 'TOLLBOOK_REDIS_DEADLINE_MS', fallback: '250', kind: 'integer' },
   eventBytesMax: { env: 'TOLLBOOK_EVENT_BYTES_MAX', fallback: String(256 * 1024), kind: 'integer' },
   eventAgeMaxMs: { env: 'TOLLBOOK_EVENT_AGE_MAX_MS', fallback: String(45 * 24 * 60 * MINUTE_MS), kind: 'integer' },
+  eventCostMax: { env: 'TOLLBOOK_EVENT_COST_MAX', fallback: 'unlimited', kind: 'text' },
+  autoOpenAccounts: { env: 'TOLLBOOK_AUTO_OPEN_ACCOUNTS', fallback: 'true', kind: 'flag' },
+  keyMustBeTenant: { env: 'TOLLBOOK_KEY_MUST_BE_TENANT', fallback: 'false', kind: 'flag' },
+  producersFile: { env: 'TOLLBOOK_PRODUCERS_FILE', fallback: '', kind: 'text' },
   holdTtlMs: { env: 'TOLLBOOK_HOLD_TTL_MS', fallback: String(15 * MINUTE_MS), kind: 'integer' },
   holdTtlNoneMs: { env: 'TOLLBOOK_HOLD_TTL_NONE_MS', fallback: String(15 * MINUTE_MS), kind: 'integer' },
   expiryIntervalMs: { env: 'TOLLBOOK_EXPIRY_INTERVAL_MS', fallback: '5000', kind: 'integer' },
@@ -285,7 +316,8 @@ export function loadConfig(environment: Environment = process.env): Readonly<Con
   return Object.freeze(config);
 }
 
-function parseSetting(found: string, kind: Setting['kind']): string | number | undefined {
+function parseSetting(found: string, kind: Setting['kind']): string | number | boolean | undefined {
+  if (kind === 'flag') return found === 'true' ? true : found === 'false' ? false : found;
   if (kind === 'text') return found;
   if (kind === 'quota' && found === 'unlimited') return undefined;
   if (kind === 'optionalInteger' && found === '') return undefined;

@@ -233,7 +233,7 @@ export const ERROR_CODES = {
   },
   PRICE_MISSING: {
     disposition: 'abandon',
-    meaning: 'A parked trace was to be priced without a price above zero for every meter that it used.',
+    meaning: 'A parked trace was to be priced without a price for every meter that it used.',
     remedy: 'Give a price for each meter that the message names, or import a price book that has them.',
   },
   PRICE_BOOK_UNKNOWN: {

@@ -20,6 +20,7 @@ import { ProcessReports1768176000000 } from '../../migrations/1768176000000-proc
 import { ChargedLogs1768089600000 } from '../../migrations/1768089600000-charged-logs.js';
 import { SetAsideHashes1768262400000 } from '../../migrations/1768262400000-set-aside-hashes.js';
 import { UnreadableRecords1768348800000 } from '../../migrations/1768348800000-unreadable-records.js';
+import { PriceRows1768435200000 } from '../../migrations/1768435200000-price-rows.js';
 import { ensureApplicationRole } from './application-role.js';
 import { TollbookError } from './errors.js';
 import { translatePostgresError } from './postgres.js';
@@ -39,6 +40,7 @@ const MIGRATIONS: readonly (new () => MigrationInterface)[] = [
   ProcessReports1768176000000,
   SetAsideHashes1768262400000,
   UnreadableRecords1768348800000,
+  PriceRows1768435200000,
 ];
 const MIGRATION_NAMES = MIGRATIONS.map(({ name }) => name);
 const MIGRATIONS_TABLE = 'schema_migrations';

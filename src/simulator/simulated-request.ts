@@ -14,7 +14,7 @@ import type { Timeline } from './timeline.js';
 export type SkipForm = 'internal' | 'noPricing' | 'noTenant';
 
 /** What is wrong with the prices of an unpriced request. */
-export type UnpricedForm = 'inputMissing' | 'inputZero' | 'outputMissing' | 'outputZero' | 'meterMissing';
+export type UnpricedForm = 'inputMissing' | 'outputMissing' | 'meterMissing';
 
 /** How a request ends; `abandoned` never completes, because its gateway died. */
 export type Fate =
@@ -65,13 +65,7 @@ export interface RequestSources {
 const KEYS_PER_TENANT = 3;
 const OUTPUT_BOUNDS: readonly [undefined, ...(number | undefined)[]] = [undefined, 256, 1024, 8192];
 const SKIP_FORMS: readonly [SkipForm, ...SkipForm[]] = ['internal', 'noPricing', 'noTenant'];
-const UNPRICED_FORMS: readonly [UnpricedForm, ...UnpricedForm[]] = [
-  'inputMissing',
-  'inputZero',
-  'outputMissing',
-  'outputZero',
-  'meterMissing',
-];
+const UNPRICED_FORMS: readonly [UnpricedForm, ...UnpricedForm[]] = ['inputMissing', 'outputMissing', 'meterMissing'];
 const NO_USAGE: SimulatedUsage = { inputTokens: 0, outputTokens: 0, cachedInputTokens: undefined };
 
 /** Makes the request of a number, from 0. */

@@ -30,7 +30,7 @@ export interface SimulationOptions {
   readonly failedShare: number;
   /** Share of requests whose gateway died: a pending event and nothing more. */
   readonly abandonedShare: number;
-  /** Share of requests with a price missing or zero. */
+  /** Share of requests with a price missing. */
   readonly unpricedShare: number;
   /** Share of requests that are not billable: internal, without pricing, or without a tenant. */
   readonly skippedShare: number;

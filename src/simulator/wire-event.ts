@@ -77,8 +77,8 @@ function addPricing(event: WireObject, { fate, model, usage }: SimulatedRequest)
   if (fate.kind === 'skipped' && fate.form === 'noPricing') return;
   const lacking = fate.kind === 'unpriced' ? fate.form : undefined;
   const pricing: WireObject = {};
-  if (lacking !== 'inputMissing') pricing['input_per_1k'] = lacking === 'inputZero' ? '0' : model.inputPer1k;
-  if (lacking !== 'outputMissing') pricing['output_per_1k'] = lacking === 'outputZero' ? '0' : model.outputPer1k;
+  if (lacking !== 'inputMissing') pricing['input_per_1k'] = model.inputPer1k;
+  if (lacking !== 'outputMissing') pricing['output_per_1k'] = model.outputPer1k;
   pricing['currency'] = 'USD';
   const hasMeter = usage.cachedInputTokens !== undefined && lacking !== 'meterMissing';
   if (hasMeter && model.cachedInputPer1k !== undefined) {

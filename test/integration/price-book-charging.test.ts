@@ -67,6 +67,55 @@ describe('the charge protocol with a price book', () => {
     await expectAtRest(world, [tenantId]);
   });
 
+  const CONDITIONS = `{ "claude-sonnet-4": { "litellm_provider": "anthropic",
+    "input_cost_per_token": 1, "output_cost_per_token": 2, "cache_read_input_token_cost": 0,
+    "input_cost_per_token_above_200k_tokens": 3, "output_cost_per_token_above_200k_tokens": 4 } }`;
+
+  async function bookWithConditions(): Promise<string> {
+    const book = newBook();
+    await importText(world.pool, CONDITIONS, { book, atMs: NOW_MS, effectiveFrom: '2026-03-01T00:00:00.000Z' });
+    return book;
+  }
+
+  it('charges a long input at the price for its length, cached tokens counting, and pins that row', async () => {
+    const [book, tenantId] = [await bookWithConditions(), world.tenant()];
+    const at = (traceId: string, inputTokens: number, meters?: object): WireEvent =>
+      unquoted(tenantId, traceId, {
+        usage: { input_tokens: inputTokens, output_tokens: 1, ...(meters && { meters }) },
+      });
+    const counts = await charge(book, world.stream('completed'), [at('short', 200_000), at('long', 200_001)]);
+    expect(counts).to.include({ charged: 2 });
+    expect(await pricedEntries(tenantId)).to.deep.include.members([
+      {
+        trace_id: 'short',
+        status: 'COMMITTED',
+        amount: '200002.000000000',
+        input_price: '1000',
+        price_version: `${book}@1`,
+      },
+      {
+        ...{ trace_id: 'long', status: 'COMMITTED', amount: '600007.000000000', input_price: '3000' },
+        price_version: `${book}@1/above-200000`,
+      },
+    ]);
+    const again = await charge(book, world.stream('completed'), [at('long', 200_001)]);
+    expect(again).to.include({ duplicates: 1 });
+    const cached = at('cached', 1, { cached_input_tokens: 200_000 });
+    expect(await charge(book, world.stream('completed'), [cached])).to.include({ charged: 0, unpriced: 1 });
+    await expectAtRest(world, [tenantId]);
+  });
+
+  it('charges what is free as zero, counts it against the quotas, and projects it', async () => {
+    const [book, tenantId] = [await bookWithConditions(), world.tenant()];
+    const free = unquoted(tenantId, 'free', {
+      usage: { input_tokens: 0, output_tokens: 0, meters: { cached_input_tokens: 500 } },
+    });
+    expect(await charge(book, world.stream('completed'), [free])).to.include({ charged: 1, unpriced: 0 });
+    expect(await world.statuses(tenantId)).to.deep.equal(['COMMITTED']);
+    expect(await world.account(tenantId)).to.include({ balanceNano: 0n, dailyUsed: 1, monthlyUsed: 1 });
+    await expectAtRest(world, [tenantId]);
+  });
+
   it('leaves the prices of an event that carries its own alone', async () => {
     const [book, tenantId] = [await importedBook(), world.tenant()];
     const own = wireCompleted({ tenantId, traceId: 'a', units: 7, fields: { stream: true } });

@@ -42,7 +42,7 @@ describe('tollbook prices', function () {
     const first = await run('import', EXAMPLE, '--book', 'public', ...WHO, '--effective-from', '2026-01-01T00:00:00Z');
     expect(first).to.include({ exitCode: 0 });
     expect(first.stdout).to.match(
-      /^imported 261 models as public@1 \(USD\), in effect from 2026-01-01T00:00:00\.000Z\n/,
+      /^imported 261 models as public@1 \(USD\), in effect from 2026-01-01T00:00:00\.000Z; 261 rows of prices\n/,
     );
     const again = await run('import', EXAMPLE, '--book', 'public', ...WHO, '--json');
     expect(JSON.parse(again.stdout)).to.include({ outcome: 'unchanged', priceVersion: 'public@1' });
@@ -53,8 +53,14 @@ describe('tollbook prices', function () {
       .to.have.property('prices')
       .that.deep.equals([
         {
-          ...{ provider: 'anthropic', model: 'claude-haiku-4-5', inputPer1k: '0.001', outputPer1k: '0.005' },
-          meters: { cached_input_tokens: '0.0001', cache_creation_input_tokens: '0.00125' },
+          ...{ provider: 'anthropic', model: 'claude-haiku-4-5' },
+          rows: [
+            {
+              ...{ priceClass: 'standard', contextAbove: 0, contextUpTo: null, hours: null },
+              ...{ inputPer1k: '0.001', outputPer1k: '0.005' },
+              meters: { cached_input_tokens: '0.0001', cache_creation_input_tokens: '0.00125' },
+            },
+          ],
         },
       ]);
     expect((await run('show', 'public')).stdout).to.match(/^public@1 \(USD\), in effect from .*, 376 names\n/);
@@ -63,15 +69,16 @@ describe('tollbook prices', function () {
 
   it('tells with --dry-run what it would import, and what it leaves out, and writes nothing', async () => {
     const before = await versionsNow();
-    const image = '"image": { "litellm_provider": "p", "output_cost_per_image": 0.04 }';
+    const bare = '"bare": { "litellm_provider": "p", "max_tokens": 4096 }';
     const tier =
-      '"m": { "litellm_provider": "p", "input_cost_per_token": 1e-06, "input_cost_per_token_above_200k_tokens": 2e-06 }';
-    const file = await fileOf('mixed.json', `{ ${image}, ${tier} }`);
+      '"m": { "litellm_provider": "p", "input_cost_per_token": 1e-06, "input_cost_per_token_above_200k_tokens": 2e-06,' +
+      ' "input_cost_per_moon_phase": 1 }';
+    const file = await fileOf('mixed.json', `{ ${bare}, ${tier} }`);
     const { exitCode, stdout } = await run('import', file, '--book', 'mixed', ...WHO, '--dry-run');
     expect(exitCode).to.equal(0);
     expect(stdout).to.include('would import 1 models as mixed@1');
-    expect(stdout).to.include('skipped: 1 without a price for tokens\n');
-    expect(stdout).to.include('not imported: input_cost_per_token_above_200k_tokens (1 models)\n');
+    expect(stdout).to.include('2 rows of prices').and.to.include('skipped: 1 without a price\n');
+    expect(stdout).to.include('not understood: input_cost_per_moon_phase (1 models)\n');
     expect(await versionsNow()).to.equal(before);
   });
 

@@ -120,7 +120,7 @@ describe('a redrive of dead letters', function () {
 
   it('records an event that is a duplicate, superseded, skipped or unpriced by now as what it came to', async () => {
     const tenantId = world.tenant();
-    const priceless = { ...UNIT_PRICING, input_per_1k: '0' };
+    const priceless = { output_per_1k: UNIT_PRICING.output_per_1k, currency: UNIT_PRICING.currency };
     const events: readonly [string, 'pending' | 'completed', WireEvent][] = [
       [
         'duplicate',

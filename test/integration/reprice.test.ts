@@ -9,6 +9,7 @@ import { expect } from 'chai';
 import { parseAmount } from '../../src/ledger/money.js';
 import { listSource, priceBookSource } from '../../src/reconciliation/reprice/price-source.js';
 import { reprice, type Repricing } from '../../src/reconciliation/reprice/reprice.js';
+import { plainModel } from '../support/plain-prices.js';
 import { TenantOfWorld } from '../support/command-samples.js';
 import { DOUBLE_PRICES, importText, newBook, priceMapText, UNIT_PRICES } from '../support/price-lists.js';
 import { batchOf, ProtocolWorld } from '../support/protocol-world.js';
@@ -77,11 +78,9 @@ describe('a re-pricing', function () {
     return { paid: whole(row?.paid), would: whole(row?.would), entries: Number(row?.entries) };
   }
 
-  const ODD_MODELS = ['claude-sonnet-4', 'claude-haiku'].map((model) => ({
-    provider: 'anthropic',
-    model,
-    ...ODD_PRICES,
-  }));
+  const ODD_MODELS = ['claude-sonnet-4', 'claude-haiku'].map((model) =>
+    plainModel({ provider: 'anthropic', model }, ODD_PRICES),
+  );
 
   it('comes to the sums that PostgreSQL computes, by tenant and by model', async () => {
     const found = await repriced({ source: listSource(ODD_MODELS, { name: 'odd', currency: 'USD' }) });
@@ -115,7 +114,10 @@ describe('a re-pricing', function () {
 
   it('counts what the prices do not cover apart, with what was paid for it', async () => {
     const [sonnet] = ODD_MODELS;
-    const source = listSource([{ ...sonnet!, meters: {} }], { name: 'partial', currency: 'USD' });
+    const source = listSource([plainModel(sonnet!, { ...ODD_PRICES, meters: {} })], {
+      name: 'partial',
+      currency: 'USD',
+    });
     const { totals, notPriced } = await repriced({ source });
     expect(notPriced).to.deep.equal({ model: 40, meter: 3, currency: 0, outOfRange: 0 });
     const left = await independentSums(`model = 'claude-haiku' OR tenant_id = 'corp'`);

@@ -127,12 +127,6 @@ describe('tollbook unpriced', function () {
       /required option '--reason <text>'/,
     ],
     [
-      'a price of zero',
-      ['price', 'TENANT', 'a', '--input-per-1k', '0.0', ...KEY, ...WHY],
-      2,
-      /'--input-per-1k <decimal>'.*a decimal above zero/,
-    ],
-    [
       'a price with an exponent',
       ['price', 'TENANT', 'a', '--input-per-1k', '1e-3', ...KEY, ...WHY],
       2,

@@ -89,6 +89,15 @@ describe('usage without a price', () => {
     expect((await proveAccounts(world.pool)).problems).to.deep.equal([]);
   });
 
+  it('is settled as free by an explicit price of zero, with its reason', async () => {
+    const tenant = await parked(['a']);
+    const { entry } = await price(tenant, { prices: { outputPer1k: '0', meters: {} } });
+    expect(entry).to.include({ status: 'COMMITTED', amountNano: units('1') });
+    expect(entry.usage).to.include({ outputPrice: '0' });
+    expect(entry.description).to.be.a('string').and.not.equal('');
+    await expectAtRest(world, [tenant.tenantId]);
+  });
+
   it('is charged once when the command is sent twenty times at once, and again later', async () => {
     const tenant = await parked(['a']);
     const results = await Promise.all(Array.from({ length: 20 }, () => price(tenant)));
@@ -172,7 +181,6 @@ describe('usage without a price', () => {
   const REFUSED: readonly (readonly [string, Partial<PriceCommand>, string])[] = [
     ['a trace that is not parked', { traceId: 'b' }, 'UNPRICED_UNKNOWN'],
     ['a price that is missing', { prices: { inputPer1k: '1', meters: {} } }, 'PRICE_MISSING'],
-    ['a price of zero', { prices: { outputPer1k: '0', meters: {} } }, 'USAGE_INVALID'],
     ['a price for a meter it did not use', { prices: { outputPer1k: '1', meters: { cached: '1' } } }, 'USAGE_INVALID'],
     ['a price in another currency', { currency: 'EUR' }, 'CURRENCY_MISMATCH'],
     ['a price book that does not exist', { prices: { book: 'nobody' } }, 'PRICE_MISSING'],

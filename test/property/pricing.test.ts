@@ -24,7 +24,8 @@ const wholePrices = fc.stringMatching(/^[0-9]{1,6}(\.[0-9]{1,6}0{0,3})?$/);
 
 function usagesAt(pricePer1k: fc.Arbitrary<string>): fc.Arbitrary<MeteredUsage[]> {
   const meter = fc.constantFrom('input_tokens', 'requests');
-  return fc.array(fc.record({ meter, quantity: quantities, pricePer1k }), { maxLength: 18 });
+  const price = fc.option(pricePer1k, { nil: undefined, freq: 40 });
+  return fc.array(fc.record({ meter, quantity: quantities, pricePer1k: price }), { maxLength: 18 });
 }
 
 const usages = fc.oneof(usagesAt(prices), usagesAt(wholePrices), usagesAt(fc.oneof(prices, wholePrices)));
@@ -43,14 +44,14 @@ function costByFractions(usage: readonly MeteredUsage[]): bigint {
 }
 
 describe('the cost of any usage', () => {
-  it('is the exact sum rounded once, unpriced with a zero price, out of range from 2^63 nano-units', () => {
+  it('is the exact sum rounded once, unpriced without a price, out of range from 2^63 nano-units', () => {
     const seen = { priced: 0, unpriced: 0, outOfRange: 0 };
     const property = fc.property(usages, (usage) => {
       const cost = costOf(usage);
       seen[cost.kind] += 1;
-      const hasFree = usage.some(({ quantity, pricePer1k }) => quantity > 0 && scaled(pricePer1k ?? '0') === 0n);
+      const lacksPrice = usage.some(({ quantity, pricePer1k }) => quantity > 0 && pricePer1k === undefined);
       const nano = costByFractions(usage);
-      expect(cost.kind).to.equal(hasFree ? 'unpriced' : nano < 2n ** 63n ? 'priced' : 'outOfRange');
+      expect(cost.kind).to.equal(lacksPrice ? 'unpriced' : nano < 2n ** 63n ? 'priced' : 'outOfRange');
       if (cost.kind === 'priced') expect(cost.amountNano).to.equal(nano);
     });
     fc.assert(property, { seed: propertySeed(), numRuns: RUNS });

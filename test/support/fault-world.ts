@@ -116,13 +116,13 @@ export class FaultWorld {
 
   /** Waits until a process has charged everything that was published; returns those of the traces that are not. */
   async uncharged(traceIds: readonly string[], child: ConsumeChild): Promise<string[]> {
-    let hasEnded = false;
-    void child.ended.then(() => (hasEnded = true));
-    const isOver = async (): Promise<boolean> => hasEnded || (await this.isCharged());
+    const end = { hasCome: false };
+    void child.ended.then(() => (end.hasCome = true));
+    const isOver = async (): Promise<boolean> => end.hasCome || (await this.isCharged());
     await waitUntil('everything published is charged', isOver, CHARGED_MAX_MS).catch((error: unknown) =>
       expect.fail(`${String(error)}\n${child.log().slice(-3_000)}`),
     );
-    if (hasEnded) expect.fail(`the process ended by itself:\n${child.log().slice(-3_000)}`);
+    if (end.hasCome) expect.fail(`the process ended by itself:\n${child.log().slice(-3_000)}`);
     const rows = await this.ledger.rows<{ traceId: string }>(
       `SELECT trace_id AS "traceId" FROM ledger_entries WHERE status = 'COMMITTED'`,
     );

@@ -3,10 +3,11 @@
  * key prefix of its own, a clock that stands still, streams that number their messages, and the reads that tests compare.
  * Does not own: the events (wire-usage.ts), the faults (failing-store.ts), what must hold at rest (at-rest.ts).
  */
-import type pg from 'pg';
+import pg from 'pg';
 import { ChargeProtocol, type Chunk, type ChunkOutcome } from '../../src/consumers/charge-protocol.js';
 import { HoldExpiry, type HoldExpiryOptions, type HoldSweep } from '../../src/consumers/hold-expiry.js';
-import type { UsageKind } from '../../src/consumers/intake.js';
+import type { LedgerBounds } from '../../src/consumers/chunk-plan.js';
+import type { IntakeLimits, UsageKind } from '../../src/consumers/intake.js';
 import { type QuotaGate, RedisQuotaGate } from '../../src/consumers/quota-gate.js';
 import type { Account, AccountTerms } from '../../src/ledger/account.js';
 import type { SealedBatch, StreamSource } from '../../src/ledger/batch.js';
@@ -24,7 +25,7 @@ import { type InflightItem, QuotaScripts } from '../../src/lua/quota-scripts.js'
 import { type ProjectionResult, projectTenants } from '../../src/projections/projection.js';
 import { createLogger, type Logger } from '../../src/runtime/logger.js';
 import { openTestRedis, type TestRedis } from '../model/test-redis.js';
-import { createTestDatabase, openApplicationPool, openOwnerPool, type TestDatabase } from './test-database.js';
+import { createTestDatabase, openApplicationPool, type TestDatabase } from './test-database.js';
 import { NOON, type WireEvent } from './wire-usage.js';
 
 /** Terms under which nothing but the balance limits a tenant. */
@@ -45,6 +46,8 @@ export interface ProtocolParts {
   readonly store?: LedgerStore;
   readonly gate?: QuotaGate;
   readonly terms?: AccountTerms;
+  readonly limits?: IntakeLimits;
+  readonly bounds?: LedgerBounds;
   readonly wakeProjector?: (advances: readonly LedgerAdvance[]) => void;
 }
 
@@ -143,7 +146,8 @@ export class ProtocolWorld {
       store: parts.store ?? this.store,
       gate: parts.gate ?? this.gate(),
       clock: this.clock,
-      limits: { eventBytesMax: 64 * 1024, eventAgeMaxMs: 40 * 24 * 3_600_000 },
+      limits: parts.limits ?? { eventBytesMax: 64 * 1024, eventAgeMaxMs: 40 * 24 * 3_600_000 },
+      bounds: parts.bounds,
       defaults: { currency: 'USD', terms: parts.terms ?? NO_LIMITS },
       holdTtlMs: HOLD_TTL_MS,
       estimates: parts.estimates ?? { outputTokensDefault: 4096, outputTokensMax: null },
@@ -220,7 +224,8 @@ export class ProtocolWorld {
 
   /** Runs statements as the owner of the tables, whom neither rights nor, once disabled, triggers hold back. */
   async asOwner(...statements: readonly string[]): Promise<void> {
-    const owner = openOwnerPool(this.database);
+    const owner = new pg.Client({ connectionString: this.database.url });
+    await owner.connect();
     try {
       for (const statement of statements) await owner.query(statement);
     } finally {

@@ -6,6 +6,7 @@
  */
 import { isWireObject, type WireObject } from '../../contract/found-value.js';
 import { METERS } from '../../ledger/meters.js';
+import { ownValue } from '../../runtime/name-map.js';
 import { readingOf } from './side-reading.js';
 import { sumOf, type TokenPart } from './token-pools.js';
 import {
@@ -112,7 +113,7 @@ function modalityTokens(
 ): number {
   let tokens = 0;
   for (const section of sections) {
-    const details = usage[section];
+    const details = ownValue(usage, section);
     if (!Array.isArray(details)) continue;
     for (const detail of details) {
       if (isWireObject(detail) && detail['modality'] === modality) tokens += counts.read(detail, 'tokenCount') ?? 0;

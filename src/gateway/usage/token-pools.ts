@@ -4,6 +4,7 @@
  * Invariants: the meters of a side add up to its total exactly, whatever the parts say: no token is counted twice and none
  * is dropped. Parts that exceed their total are cut at it, in their order, and named as a problem.
  */
+import { nameMap } from '../../runtime/name-map.js';
 import type { ExclusiveUsage, UsageOptions } from './usage-reading.js';
 import { isApart } from './usage-reading.js';
 
@@ -51,7 +52,7 @@ export function usageOf(
   return {
     inputTokens: input.rest,
     outputTokens: output.rest,
-    ...(meters.size === 0 ? {} : { meters: Object.fromEntries(meters) }),
+    ...(meters.size === 0 ? {} : { meters: nameMap(meters) }),
   };
 }
 

@@ -7,6 +7,7 @@
  */
 import { describeFound, isWireObject, type WireObject } from '../../contract/found-value.js';
 import { METERS } from '../../ledger/meters.js';
+import { ownValue } from '../../runtime/name-map.js';
 
 /** Usage in exclusive meters: each token is in exactly one of them. */
 export interface ExclusiveUsage {
@@ -80,13 +81,13 @@ export function isApart(meter: string, { pricedApart = [] }: UsageOptions): bool
 
 /** A section of a provider's object; undefined where it is absent or null. */
 export function sectionOf(parent: WireObject | undefined, name: string): WireObject | undefined {
-  const value = parent === undefined || !Object.hasOwn(parent, name) ? undefined : parent[name];
+  const value = parent === undefined ? undefined : ownValue(parent, name);
   return isWireObject(value) ? value : undefined;
 }
 
 /** A text of a provider's object; undefined where it is absent or no text. */
 export function textOf(parent: WireObject | undefined, name: string): string | undefined {
-  const value = parent === undefined || !Object.hasOwn(parent, name) ? undefined : parent[name];
+  const value = parent === undefined ? undefined : ownValue(parent, name);
   return typeof value === 'string' && value !== '' ? value : undefined;
 }
 
@@ -96,7 +97,7 @@ export class CountReader {
 
   /** A non-negative whole number; undefined where it is absent, null, or no count. */
   read(parent: WireObject | undefined, name: string): number | undefined {
-    const value = parent === undefined || !Object.hasOwn(parent, name) ? undefined : parent[name];
+    const value = parent === undefined ? undefined : ownValue(parent, name);
     if (value === undefined || value === null) return undefined;
     if (typeof value === 'number' && Number.isSafeInteger(value) && value >= 0) return value;
     this.problems.push(`${name} is ${describeFound(value)}; allowed: a whole number from 0`);

@@ -73,8 +73,8 @@ function assertPrices({ traceId, prices }: PriceCommand): void {
 }
 
 function assertPrice(what: string, price: string | undefined): void {
-  if (price === undefined || (PRICE.test(price) && !/^[0.]+$/.test(price))) return;
-  throw invalid(what, price, 'a decimal above zero such as 0.003, at most 18 digits before and 30 after the point');
+  if (price === undefined || PRICE.test(price)) return;
+  throw invalid(what, price, 'a decimal such as 0.003, at most 18 digits before and 30 after the point');
 }
 
 function assertLimits(terms: Partial<AccountTerms>): void {

@@ -7,7 +7,7 @@ import type { LedgerEntry } from '../entry.js';
 import type { EventPricing, UsageCompleted } from '../events.js';
 import { type LedgerTransaction, traceKey } from '../ledger-store.js';
 import { type AmountNano, ZERO } from '../money.js';
-import { quoteFrom, spanOf } from '../price-book.js';
+import { priceQuestionOf, quoteFrom, spanOf } from '../price-book.js';
 import { NO_TRACE, type TraceState } from '../trace.js';
 import type { LedgerCommand, PriceCommand, RefundCommand } from './command.js';
 
@@ -87,7 +87,7 @@ async function readQuote(
 ): Promise<EventPricing | undefined> {
   const span = spanOf([event]);
   if (!('book' in prices) || span === undefined) return undefined;
-  return quoteFrom(await transaction.readPricedVersions(prices.book, span), event);
+  return quoteFrom(await transaction.readPricedVersions(prices.book, span), priceQuestionOf(event));
 }
 
 async function withRefunded(transaction: LedgerTransaction, facts: CommandFacts): Promise<CommandFacts> {

@@ -121,7 +121,7 @@ function assertEveryMeter(command: PriceCommand, usage: readonly MeteredUsage[])
   const named = usage
     .filter(({ meter }) => missing.includes(meter))
     .map(({ meter, quantity, pricePer1k }) => `${meter} (${quantity} used, price ${pricePer1k ?? 'not known'})`);
-  throw new TollbookError('PRICE_MISSING', `${nameOf(command)} needs a price above zero for ${named.join(', ')}`, {
+  throw new TollbookError('PRICE_MISSING', `${nameOf(command)} needs a price for ${named.join(', ')}`, {
     context: { tenantId: command.tenantId, traceId: command.traceId, meters: missing },
   });
 }

@@ -6,7 +6,6 @@
  */
 import type pg from 'pg';
 import { TollbookError } from '../../runtime/errors.js';
-import { nameMap } from '../../runtime/name-map.js';
 import { translatePostgresError } from '../../runtime/postgres.js';
 import {
   modelKey,
@@ -15,6 +14,7 @@ import {
   type PriceBookVersion,
   type PriceSpan,
 } from '../price-book.js';
+import type { PriceRow, WeekHours } from '../price-row.js';
 import { arrayLiteral } from './array-literal.js';
 
 /** A version as it was imported. */
@@ -45,17 +45,22 @@ interface VersionRow {
   readonly imported_at: Date;
 }
 
-interface PriceRow {
-  readonly version: number;
+interface StoredRow {
   readonly provider: string;
   readonly model: string;
+  readonly price_class: string;
+  /** As text: a bigint of PostgreSQL. */
+  readonly context_above: string;
+  readonly context_up_to: string | null;
+  readonly hours: readonly WeekHours[] | null;
   readonly input_per_1k: string | null;
   readonly output_per_1k: string | null;
   readonly meters: Readonly<Record<string, string>>;
 }
 
 const VERSION_SELECT = 'book, version, effective_from, currency, models, source_digest, actor, imported_at';
-const PRICE_SELECT = 'p.version, p.provider, p.model, p.input_per_1k, p.output_per_1k, p.meters';
+const PRICE_SELECT = `p.provider, p.model, p.price_class, p.context_above::text, p.context_up_to::text, p.hours,
+  p.input_per_1k::text, p.output_per_1k::text, p.meters`;
 
 /** The versions of a book, or of every book, newest first. Throws POSTGRES_*. */
 export async function readVersions(connection: Connection, book?: string): Promise<ImportedVersion[]> {
@@ -100,14 +105,14 @@ export async function readPrices(
   { book, version }: PriceBookVersion,
   { provider, model }: PriceFilter = {},
 ): Promise<ModelPrices[]> {
-  const found = await rows<PriceRow>(
+  const found = await rows<StoredRow>(
     connection,
     `SELECT ${PRICE_SELECT} FROM price_book_prices p
      WHERE p.book = $1 AND p.version = $2 AND p.provider = coalesce($3, p.provider) AND p.model = coalesce($4, p.model)
-     ORDER BY p.provider, p.model`,
+     ORDER BY p.provider, p.model, p."row"`,
     [book, version, provider ?? null, model ?? null],
   );
-  return found.map(pricesOf);
+  return modelsOf(found);
 }
 
 /**
@@ -119,11 +124,13 @@ export async function readPricedVersions(
   book: string,
   { models, from, to }: PriceSpan,
 ): Promise<PricedVersion[]> {
-  const found = await rows<VersionRow & { readonly prices: readonly PriceRow[] | null }>(
+  const found = await rows<VersionRow & { readonly prices: readonly StoredRow[] | null }>(
     connection,
     `SELECT ${VERSION_SELECT}, (
-       SELECT json_agg(json_build_object('provider', p.provider, 'model', p.model, 'meters', p.meters,
-         'input_per_1k', p.input_per_1k::text, 'output_per_1k', p.output_per_1k::text))
+       SELECT json_agg(json_build_object('provider', p.provider, 'model', p.model, 'price_class', p.price_class,
+         'context_above', p.context_above::text, 'context_up_to', p.context_up_to::text, 'hours', p.hours,
+         'input_per_1k', p.input_per_1k::text, 'output_per_1k', p.output_per_1k::text, 'meters', p.meters)
+         ORDER BY p.provider, p.model, p."row")
        FROM unnest($4::text[], $5::text[]) AS wanted(provider, model)
        JOIN price_book_prices p ON p.book = v.book AND p.version = v.version
          AND p.provider = wanted.provider COLLATE "C" AND p.model = wanted.model COLLATE "C") AS prices
@@ -138,7 +145,7 @@ export async function readPricedVersions(
   );
   return found.map((row) => ({
     ...versionOf(row),
-    prices: new Map((row.prices ?? []).map((price) => [modelKey(price), pricesOf(price)])),
+    prices: new Map(modelsOf(row.prices ?? []).map((model) => [modelKey(model), model])),
   }));
 }
 
@@ -152,20 +159,36 @@ export async function insertVersion(
     connection,
     `WITH imported AS (
        INSERT INTO price_book_versions (${VERSION_SELECT}) VALUES ($1, $2, $3, $4, $5, $6, $7, $8) RETURNING book, version)
-     INSERT INTO price_book_prices (book, version, provider, model, input_per_1k, output_per_1k, meters)
-     SELECT i.book, i.version, p.provider, p.model, p.input_per_1k, p.output_per_1k, p.meters
-     FROM imported i CROSS JOIN unnest($9::text[], $10::text[], $11::numeric[], $12::numeric[], $13::jsonb[])
-       AS p(provider, model, input_per_1k, output_per_1k, meters)`,
+     INSERT INTO price_book_prices (book, version, provider, model, "row", price_class, context_above, context_up_to, hours,
+       input_per_1k, output_per_1k, meters)
+     SELECT i.book, i.version, p.*
+     FROM imported i CROSS JOIN unnest($9::text[], $10::text[], $11::smallint[], $12::text[], $13::bigint[], $14::bigint[],
+       $15::jsonb[], $16::numeric[], $17::numeric[], $18::jsonb[]) AS p`,
     [
       ...[version.book, version.version, version.effectiveFrom, version.currency, version.models],
       ...[version.digest, version.actor, version.importedAt],
-      arrayLiteral(prices.map(({ provider }) => provider)),
-      arrayLiteral(prices.map(({ model }) => model)),
-      arrayLiteral(prices.map(({ inputPer1k }) => inputPer1k ?? null)),
-      arrayLiteral(prices.map(({ outputPer1k }) => outputPer1k ?? null)),
-      arrayLiteral(prices.map(({ meters }) => JSON.stringify(meters))),
+      ...columnsOf(prices),
     ],
   );
+}
+
+/** The rows of all models as one array a column, in the order of the insert. */
+function columnsOf(prices: readonly ModelPrices[]): string[] {
+  const all = prices.flatMap(({ provider, model, rows: own }) =>
+    own.map((row, index) => ({ provider, model, index, row })),
+  );
+  return [
+    all.map(({ provider }) => provider),
+    all.map(({ model }) => model),
+    all.map(({ index }) => String(index)),
+    all.map(({ row }) => row.priceClass),
+    all.map(({ row }) => String(row.contextAbove)),
+    all.map(({ row }) => (row.contextUpTo === null ? null : String(row.contextUpTo))),
+    all.map(({ row }) => (row.hours === null ? null : JSON.stringify(row.hours))),
+    all.map(({ row }) => row.inputPer1k ?? null),
+    all.map(({ row }) => row.outputPer1k ?? null),
+    all.map(({ row }) => JSON.stringify(Object.fromEntries(row.meters))),
+  ].map(arrayLiteral);
 }
 
 function versionOf(row: VersionRow): ImportedVersion {
@@ -181,19 +204,27 @@ function versionOf(row: VersionRow): ImportedVersion {
   };
 }
 
-function pricesOf({
-  provider,
-  model,
-  input_per_1k: inputPer1k,
-  output_per_1k: outputPer1k,
-  meters,
-}: PriceRow): ModelPrices {
+/** The models of rows that are ordered by model. */
+function modelsOf(stored: readonly StoredRow[]): ModelPrices[] {
+  const models = new Map<string, { provider: string; model: string; rows: PriceRow[] }>();
+  for (const each of stored) {
+    const key = modelKey(each);
+    const known = models.get(key) ?? { provider: each.provider, model: each.model, rows: [] };
+    known.rows.push(rowOf(each));
+    models.set(key, known);
+  }
+  return [...models.values()];
+}
+
+function rowOf({ input_per_1k: inputPer1k, output_per_1k: outputPer1k, ...stored }: StoredRow): PriceRow {
   return {
-    provider,
-    model,
+    priceClass: stored.price_class,
+    contextAbove: Number(stored.context_above),
+    contextUpTo: stored.context_up_to === null ? null : Number(stored.context_up_to),
+    hours: stored.hours,
     ...(inputPer1k === null ? {} : { inputPer1k }),
     ...(outputPer1k === null ? {} : { outputPer1k }),
-    meters: nameMap(Object.entries(meters)),
+    meters: new Map(Object.entries(stored.meters)),
   };
 }
 

@@ -7,7 +7,7 @@ import type pg from 'pg';
 import type { EventPricing, UsageEvent } from '../../ledger/events.js';
 import { distinctTraces, type TraceKey, traceKey } from '../../ledger/ledger-store.js';
 import { readPricedVersions } from '../../ledger/postgres/price-books.js';
-import { type PricedVersion, quoteFrom, spanOf } from '../../ledger/price-book.js';
+import { type PricedVersion, priceQuestionOf, quoteFrom, spanOf } from '../../ledger/price-book.js';
 import { columnOf, type EntryLine } from './entry-lines.js';
 import { type Chargeable, isChargeable, type TraceFacts } from './expectation.js';
 import { isOf, tellsEnough } from './judge-charged.js';
@@ -91,5 +91,5 @@ function quoteOf(
   priceVersion: string,
   event: UsageEvent,
 ): EventPricing | undefined {
-  return quoteFrom(versions.get(bookName(priceVersion)) ?? [], event);
+  return quoteFrom(versions.get(bookName(priceVersion)) ?? [], priceQuestionOf(event));
 }

@@ -5,6 +5,7 @@
  */
 import type pg from 'pg';
 import { type AmountNano, parseAmount } from '../../ledger/money.js';
+import { contextTokensOf } from '../../ledger/price-row.js';
 import { safeInteger } from '../../ledger/postgres/rows.js';
 import { rowsOf } from '../reconcile/ledger-batches.js';
 
@@ -16,6 +17,8 @@ export interface ChargedUsage {
   readonly occurredAt: string;
   readonly currency: string;
   readonly paidNano: AmountNano;
+  /** Tokens of the input, of every meter. */
+  readonly contextTokens: number;
   /** Quantity by meter, tokens among them. */
   readonly quantities: readonly (readonly [meter: string, quantity: number])[];
 }
@@ -88,6 +91,10 @@ export async function pageUsage(pool: pg.Pool, after: EntryPlace, filter: UsageF
 
 function chargeOf(row: UsageRow): ChargedUsage {
   const tokens = { input_tokens: row.input_tokens, output_tokens: row.output_tokens };
+  const quantities = [
+    ...Object.entries(tokens).flatMap(([meter, text]) => (text === null ? [] : [[meter, safeInteger(text)] as const])),
+    ...Object.entries(row.meters ?? {}).map(([meter, { quantity }]) => [meter, quantity] as const),
+  ];
   return {
     tenantId: row.tenant_id,
     provider: row.provider,
@@ -95,11 +102,7 @@ function chargeOf(row: UsageRow): ChargedUsage {
     occurredAt: row.occurred_at.toISOString(),
     currency: row.currency,
     paidNano: parseAmount(row.amount),
-    quantities: [
-      ...Object.entries(tokens).flatMap(([meter, text]) =>
-        text === null ? [] : [[meter, safeInteger(text)] as const],
-      ),
-      ...Object.entries(row.meters ?? {}).map(([meter, { quantity }]) => [meter, quantity] as const),
-    ],
+    contextTokens: contextTokensOf(quantities),
+    quantities,
   };
 }

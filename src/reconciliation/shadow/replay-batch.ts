@@ -9,6 +9,7 @@
 import type pg from 'pg';
 import { ChargeProtocol, type ChargeProtocolOptions } from '../../consumers/charge-protocol.js';
 import type { ChargePorts } from '../../consumers/chunk-charge.js';
+import type { LedgerBounds } from '../../consumers/chunk-plan.js';
 import type { IntakeLimits, UsageKind } from '../../consumers/intake.js';
 import { attemptRedrive, type RedrivePorts } from '../../consumers/redrive-attempt.js';
 import { bookCommand } from '../../ledger/commands/book-command.js';
@@ -27,7 +28,7 @@ import { REPAIR_TOPIC } from '../repair/repair-stream.js';
 import type { MessageFeed } from './message-feed.js';
 import { commandOfRecord } from './recorded-command.js';
 import { commandOf, decodedAtMs, defaultsOf, entriesOfBatch, gapsBefore, redrivesOf } from './recorded-ledger.js';
-import { failureOf } from './recorded-failure.js';
+import { recordedLetters } from './recorded-letters.js';
 import { RecordedGate } from './recorded-refusals.js';
 import { openHoldsOf } from './replayed-holds.js';
 import { repairedAmong, replayRepair } from './replayed-repairs.js';
@@ -81,6 +82,8 @@ const ALL_LIMITS_LIFTED: IntakeLimits = {
   eventAgeMaxMs: Number.POSITIVE_INFINITY,
 };
 
+const UNBOUNDED: LedgerBounds = { costMaxNano: undefined, opensNoAccount: undefined };
+
 /** Replays batches in the order of their ids. */
 export class BatchReplay {
   readonly #ports: ReplayPorts;
@@ -91,6 +94,8 @@ export class BatchReplay {
   readonly #protocol: Pick<ChargeProtocol, 'charge'>;
   /** The settings that accounts are opened under: those that the batch records, else those of this process. */
   readonly #defaults: { -readonly [K in keyof ChargePorts['defaults']]: ChargePorts['defaults'][K] };
+  /** The bounds against forged events that the batch records. */
+  readonly #bounds: LedgerBounds = { ...UNBOUNDED };
   /** Where the last batch of each source ended, by `sourceName`. */
   readonly #ends: Map<string, bigint>;
 
@@ -117,6 +122,7 @@ export class BatchReplay {
     const isCommand = batch.source.topic === COMMAND_TOPIC;
     const entries = refuses || isCommand ? await entriesOfBatch(live, batch.batchId) : [];
     this.#gate.expect(refuses ? entries.map(({ entry }) => entry) : []);
+    Object.assign(this.#bounds, UNBOUNDED);
     Object.assign(this.#defaults, this.#ports.charging.defaults, await this.#recordedDefaults(batch));
     try {
       return await this.#replayAs(batch, entries);
@@ -155,8 +161,9 @@ export class BatchReplay {
     const messages = fed.messages.filter(({ kafkaOffset }) => !passedOver.has(kafkaOffset));
     this.#clock.set(await decodedAtMs(live, batch, charging.limits.eventAgeMaxMs), Date.parse(batch.sealedAt));
     await this.#drawAs(batch);
-    const failed = await failureOf(live, batch);
-    const chunk = { source, kind, messages, nextOffset, from: firstOffset, ...(failed && { failed }) };
+    const { putAside, bounds } = await recordedLetters(live, batch);
+    Object.assign(this.#bounds, bounds);
+    const chunk = { source, kind, messages, nextOffset, from: firstOffset, putAside };
     const outcome = await this.#protocol.charge(chunk);
     return outcome.kind === 'charged' ? REPLAYED : { kind: 'notSealed', why: `the chunk came to "${outcome.kind}"` };
   }
@@ -205,7 +212,16 @@ export class BatchReplay {
   }
 
   #charging(): ChargePorts & { readonly limits: IntakeLimits } {
-    return { ...this.#ports.charging, defaults: this.#defaults, gate: this.#gate, clock: this.#clock };
+    const { eventBytesMax, eventAgeMaxMs } = this.#ports.charging.limits;
+    const limits = { eventBytesMax, eventAgeMaxMs };
+    return {
+      ...this.#ports.charging,
+      limits,
+      bounds: this.#bounds,
+      defaults: this.#defaults,
+      gate: this.#gate,
+      clock: this.#clock,
+    };
   }
 
   /** A command that opens an account is one that the seal counts as charged, not as an opening. */

@@ -8,6 +8,7 @@ import { parseAmount } from '../../../src/ledger/money.js';
 import { modelKey, type PricedVersion } from '../../../src/ledger/price-book.js';
 import type { TraceState } from '../../../src/ledger/trace.js';
 import { account, completed, NO_TOKENS, pending } from '../ledger/usage-samples.js';
+import { plainModel } from '../../support/plain-prices.js';
 import { billable, knowing, message, planOf } from './chunk-samples.js';
 
 function unquoted(kafkaOffset: bigint, { pricing: _pricing, ...event }: UsageEvent): UnquotedEvent {
@@ -17,7 +18,8 @@ function unquoted(kafkaOffset: bigint, { pricing: _pricing, ...event }: UsageEve
 }
 
 function version(number: number, effectiveFrom: string, inputPer1k: string): PricedVersion {
-  const prices = { provider: 'anthropic', model: 'claude-sonnet-4', inputPer1k, outputPer1k: '0.015', meters: {} };
+  const name = { provider: 'anthropic', model: 'claude-sonnet-4' };
+  const prices = plainModel(name, { inputPer1k, outputPer1k: '0.015' });
   return {
     book: 'list',
     version: number,

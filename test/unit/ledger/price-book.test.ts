@@ -4,12 +4,14 @@ import {
   assertNotRetroactive,
   modelKey,
   type PricedVersion,
+  type PriceQuestion,
   pinnedPricing,
   quoteFrom,
   spanOf,
   versionInForce,
 } from '../../../src/ledger/price-book.js';
 import { parseAmount } from '../../../src/ledger/money.js';
+import { plainModel } from '../../support/plain-prices.js';
 import { errorOf } from './error-of.js';
 import { charge } from './usage-samples.js';
 
@@ -17,7 +19,7 @@ const MARCH = '2026-03-01T00:00:00.000Z';
 const APRIL = '2026-04-01T00:00:00.000Z';
 
 function version(number: number, effectiveFrom: string, inputPer1k = String(number)): PricedVersion {
-  const prices = { provider: 'openai', model: 'gpt-4o', inputPer1k, meters: { requests: '9' } };
+  const prices = plainModel({ provider: 'openai', model: 'gpt-4o' }, { inputPer1k, meters: { requests: '9' } });
   return {
     ...{ book: 'list', version: number, effectiveFrom, currency: 'USD' },
     prices: new Map([[modelKey(prices), prices]]),
@@ -26,8 +28,8 @@ function version(number: number, effectiveFrom: string, inputPer1k = String(numb
 
 const VERSIONS = [version(2, APRIL), version(1, MARCH)];
 
-function question(occurredAt: string, model = 'gpt-4o'): { provider: string; model: string; occurredAt: string } {
-  return { provider: 'openai', model, occurredAt };
+function question(occurredAt: string, model = 'gpt-4o'): PriceQuestion {
+  return { provider: 'openai', model, occurredAt, contextTokens: 0 };
 }
 
 describe('the version of a price book in force', () => {

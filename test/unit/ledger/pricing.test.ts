@@ -92,13 +92,14 @@ describe('usage without a price', () => {
   it('is unpriced and names each meter that was used, in order', () => {
     expect(costOf(metered([1, '0.003'], [1, undefined], [0, undefined], [2, '0']))).to.deep.equal({
       kind: 'unpriced',
-      meters: ['meter_1', 'meter_3'],
+      meters: ['meter_1'],
     });
   });
 
   for (const zero of ['0', '0.0', '000.000000000000000000000000000000']) {
-    it(`is unpriced at a price of ${zero}, and never costs zero`, () => {
-      expect(costOf(metered([1, zero])).kind).to.equal('unpriced');
+    it(`is not what a price of ${zero} is: that is free`, () => {
+      expect(nanoOf([1, zero])).to.equal(0n);
+      expect(nanoOf([1, zero], [2000, '0.5'])).to.equal(1_000_000_000n);
     });
   }
 

@@ -2,19 +2,22 @@
 import { expect } from 'chai';
 import { readFile } from 'node:fs/promises';
 import { createHash } from 'node:crypto';
-import { modelKey, type ModelPrices } from '../../../src/ledger/price-book.js';
-import { parsePriceMap, per1kOf, type PriceMap, readPriceMap } from '../../../src/prices/price-map-reader.js';
+import { modelKey } from '../../../src/ledger/price-book.js';
+import { type PriceRow, rowFor } from '../../../src/ledger/price-row.js';
+import { per1kOf } from '../../../src/prices/exact-price.js';
+import { parsePriceMap, type PriceMap, readPriceMap } from '../../../src/prices/price-map-reader.js';
 import { exampleFiles } from '../../../src/simulator/simulate.js';
+import { plainModel } from '../../support/plain-prices.js';
 import { shiftedLiteral } from '../../support/shifted-literal.js';
 import { errorOf } from '../ledger/error-of.js';
 
 /** The fields that are prices, with the name each is looked up by in what the reader returns. */
-const FIELDS: Readonly<Record<string, (prices: ModelPrices) => string | undefined>> = {
+const FIELDS: Readonly<Record<string, (row: PriceRow) => string | undefined>> = {
   input_cost_per_token: ({ inputPer1k }) => inputPer1k,
   output_cost_per_token: ({ outputPer1k }) => outputPer1k,
-  cache_read_input_token_cost: ({ meters }) => meters['cached_input_tokens'],
-  cache_creation_input_token_cost: ({ meters }) => meters['cache_creation_input_tokens'],
-  output_cost_per_reasoning_token: ({ meters }) => meters['reasoning_tokens'],
+  cache_read_input_token_cost: ({ meters }) => meters.get('cached_input_tokens'),
+  cache_creation_input_token_cost: ({ meters }) => meters.get('cache_creation_input_tokens'),
+  output_cost_per_reasoning_token: ({ meters }) => meters.get('reasoning_output_tokens'),
 };
 
 function mapOf(text: string): PriceMap {
@@ -45,7 +48,7 @@ describe('the example price map', () => {
     const providers = new Map(Object.entries(JSON.parse(text) as Record<string, { litellm_provider: string }>));
     for (const [name, field, literal] of literals) {
       const prices = byKey.get(modelKey({ provider: providers.get(name)!.litellm_provider, model: name }))!;
-      expect(FIELDS[field]?.(prices), `${field} of ${name}`).to.equal(shiftedLiteral(literal));
+      expect(FIELDS[field]?.(prices.rows[0]!), `${field} of ${name}`).to.equal(shiftedLiteral(literal));
     }
   });
 
@@ -56,7 +59,7 @@ describe('the example price map', () => {
       .update(await readFile(path))
       .digest('hex');
     expect(map.digest.toString('hex')).to.equal(digest);
-    expect(map).to.deep.include({ models: 261, skipped: { name: 0, noTokenPrice: 0, allZero: 0 }, unread: {} });
+    expect(map).to.deep.include({ models: 261, rows: 261, skipped: { name: 0, noPrice: 0 }, unread: new Map() });
     expect(map.prices).to.have.length(261 + 124 - 9);
   });
 });
@@ -105,7 +108,7 @@ describe('the names of a model', () => {
       `{ "azure/a": ${entry('azure')}, "a": ${own}, "azure/b": ${entry('azure')}, "b": ${entry('azure', '"mode": "chat"')} }`,
     );
     expect(namesOf(map)).to.deep.equal(['azure: azure/a', 'azure: a', 'azure: azure/b']);
-    expect(map.prices[1]).to.deep.equal({ provider: 'azure', model: 'a', inputPer1k: '0.009', meters: {} });
+    expect(map.prices[1]).to.deep.equal(plainModel({ provider: 'azure', model: 'a' }, { inputPer1k: '0.009' }));
   });
 
   it('may be the name of an entry of another provider', () => {
@@ -121,34 +124,135 @@ describe('the names of a model', () => {
 });
 
 describe('an entry of the map', () => {
-  it('is skipped and counted when no event can name it, it prices no tokens, or everything at zero', () => {
-    const zero = '"input_cost_per_token": 0.0, "output_cost_per_token": 0';
+  it('is skipped and counted when no event can name it, or it has no price', () => {
     const map = mapOf(`{
       "good": ${entry('p')}, "~bad": ${entry('p')}, "spec": ${entry('one of https://example.com/é')}, "none": {},
-      "image": ${entry('p', '"output_cost_per_image": 0.04')}, "null": ${entry('p', '"input_cost_per_token": null')},
-      "free": ${entry('p', zero)}
+      "described": ${entry('p', '"max_tokens": 4096')}, "null": ${entry('p', '"input_cost_per_token": null')}
     }`);
-    expect(map).to.deep.include({ models: 1, skipped: { name: 3, noTokenPrice: 2, allZero: 1 } });
+    expect(map).to.deep.include({ models: 1, skipped: { name: 3, noPrice: 2 } });
   });
 
-  it('keeps a price of zero beside others, for what it says of that meter', () => {
-    const [prices] = mapOf(
-      `{ "m": ${entry('p', '"input_cost_per_token": 1e-07, "output_cost_per_token": 0.0')} }`,
-    ).prices;
-    expect(prices).to.deep.equal({ provider: 'p', model: 'm', inputPer1k: '0.0001', outputPer1k: '0', meters: {} });
+  it('keeps a price of zero, beside others and alone: free is a price', () => {
+    const [some, free] = mapOf(`{
+      "m": ${entry('p', '"input_cost_per_token": 1e-07, "output_cost_per_token": 0.0')},
+      "free": ${entry('p', '"input_cost_per_token": 0.0, "output_cost_per_token": 0')} }`).prices;
+    const name = { provider: 'p', model: 'm' };
+    expect(some).to.deep.equal(plainModel(name, { inputPer1k: '0.0001', outputPer1k: '0' }));
+    expect(free).to.deep.equal(plainModel({ ...name, model: 'free' }, { inputPer1k: '0', outputPer1k: '0' }));
   });
 
-  it('tells which of its prices are not imported', () => {
-    const tier = '"input_cost_per_token": 1e-06, "input_cost_per_token_above_200k_tokens": 2e-06';
-    const map = mapOf(
-      `{ "a": ${entry('p', tier)}, "b": ${entry('p', tier)}, "c": ${entry('p', '"output_cost_per_second": 1')} }`,
-    );
-    expect(map.unread).to.deep.equal({ input_cost_per_token_above_200k_tokens: 2 });
+  it('tells which fields look like prices and were not understood', () => {
+    const odd = '"input_cost_per_token": 1e-06, "input_cost_per_moon_phase": 2e-06';
+    const map = mapOf(`{ "a": ${entry('p', odd)}, "b": ${entry('p', odd)} }`);
+    expect(map.unread).to.deep.equal(new Map([['input_cost_per_moon_phase', 2]]));
   });
 
   it('is read by its own fields alone, whatever they are called', () => {
     const map = mapOf(`{ "__proto__": ${entry('p')}, "constructor": ${entry('p')}, "m": ${entry('p')} }`);
     expect(namesOf(map)).to.include.members(['p: constructor', 'p: m']);
+  });
+});
+
+describe('the conditions of a model', () => {
+  const NOON = '2026-03-16T12:00:00.000Z'; // a Monday
+
+  /** The input and output prices that a request of a model gets, and of one more meter. */
+  function pricesAt(
+    fields: string,
+    asked: { priceClass?: string; contextTokens?: number; occurredAt?: string; meter?: string },
+  ): (string | undefined)[] {
+    const { meter = '', contextTokens = 1, occurredAt = NOON, ...more } = asked;
+    const [model] = mapOf(`{ "m": ${entry('p', fields)} }`).prices;
+    const row = rowFor(model?.rows ?? [], { contextTokens, occurredAt, ...more });
+    return [row?.inputPer1k, row?.outputPer1k, row?.meters.get(meter)];
+  }
+
+  const TIERED = `"input_cost_per_token": 1e-06, "output_cost_per_token": 2e-06, "cache_read_input_token_cost": 1e-07,
+    "input_cost_per_token_above_200k_tokens": 3e-06, "output_cost_per_token_above_200k_tokens": 4e-06,
+    "input_cost_per_token_priority": 5e-06, "output_cost_per_token_priority": 6e-06,
+    "input_cost_per_token_batches": 5e-07, "output_cost_per_token_batches": 1e-06,
+    "input_cost_per_token_above_200k_tokens_batches": 1.5e-06, "output_cost_per_token_above_200k_tokens_batches": 2e-06,
+    "google_maps_grounding_cost_per_query": 0.014`;
+
+  it('are the length of the input: above the boundary, not at it, the whole request has its price', () => {
+    expect(pricesAt(TIERED, { contextTokens: 200_000 })).to.deep.equal(['0.001', '0.002', undefined]);
+    expect(pricesAt(TIERED, { contextTokens: 200_001 })).to.deep.equal(['0.003', '0.004', undefined]);
+  });
+
+  it('are the class, and one without a price for the length is not priced at another row', () => {
+    expect(pricesAt(TIERED, { priceClass: 'priority' })).to.deep.equal(['0.005', '0.006', undefined]);
+    expect(pricesAt(TIERED, { priceClass: 'priority', contextTokens: 300_000 })).to.deep.equal([
+      undefined,
+      undefined,
+      undefined,
+    ]);
+    expect(pricesAt(TIERED, { priceClass: 'batch', contextTokens: 300_000 })).to.deep.equal([
+      '0.0015',
+      '0.002',
+      undefined,
+    ]);
+    expect(pricesAt(TIERED, { priceClass: 'flex' })).to.deep.equal([undefined, undefined, undefined]);
+  });
+
+  it('leave a meter without a price where the row does not have one, but what is counted in pieces costs the same', () => {
+    const cached = { meter: 'cached_input_tokens' };
+    expect(pricesAt(TIERED, cached)[2]).to.equal('0.0001');
+    expect(pricesAt(TIERED, { ...cached, contextTokens: 300_000 })[2]).to.equal(undefined);
+    expect(pricesAt(TIERED, { meter: 'maps_grounding_requests', priceClass: 'batch' })[2]).to.equal('14');
+  });
+
+  it('are a list of tiers, each up to its end and none beyond the last', () => {
+    const list = `"tiered_pricing": [
+      { "input_cost_per_token": 5e-08, "output_cost_per_token": 4e-07, "range": [0, 256000.0] },
+      { "input_cost_per_token": 2.5e-07, "output_cost_per_token": 2e-06, "range": [256000.0, 1000000.0] } ]`;
+    expect(pricesAt(list, { contextTokens: 0 })[0]).to.equal('0.00005');
+    expect(pricesAt(list, { contextTokens: 256_000 })[0]).to.equal('0.00005');
+    expect(pricesAt(list, { contextTokens: 256_001 })[0]).to.equal('0.00025');
+    expect(pricesAt(list, { contextTokens: 1_000_001 })[0]).to.equal(undefined);
+  });
+
+  it('are hours of the week, told in UTC or in a zone with a fixed distance to it', () => {
+    const windows =
+      '"windows": [{ "hours_utc": ["10:00-00:00"], "weekdays": [1] }, { "hours_utc": "00:00-00:00", "weekdays": [6, 7] }]';
+    const fields = (zone = ''): string =>
+      `"input_cost_per_token": 2e-06, "off_peak_pricing": { "input_cost_per_token": 1e-06, ${zone} ${windows} }`;
+    const at = (occurredAt: string, zone?: string): string | undefined => pricesAt(fields(zone), { occurredAt })[0];
+    expect(at('2026-03-16T09:59:59.999Z')).to.equal('0.002');
+    expect(at('2026-03-16T10:00:00.000Z')).to.equal('0.001');
+    expect(at('2026-03-16T23:59:59.999Z')).to.equal('0.001');
+    expect(at('2026-03-17T12:00:00.000Z')).to.equal('0.002');
+    expect(at('2026-03-21T03:00:00.000Z')).to.equal('0.001');
+    const shanghai = '"weekday_timezone": "Asia/Shanghai",'; // its Monday ends at 16:00 UTC, and begins at 16:00 on Sunday
+    expect(at('2026-03-16T12:00:00.000Z', shanghai)).to.equal('0.001');
+    expect(at('2026-03-16T17:00:00.000Z', shanghai)).to.equal('0.002');
+    expect(at('2026-03-15T17:00:00.000Z', shanghai)).to.equal('0.001');
+    const odd = mapOf(`{ "m": ${entry('p', fields('"weekday_timezone": "Europe/Berlin",'))} }`);
+    expect([...odd.unread.keys()]).to.deep.equal(['off_peak_pricing']);
+  });
+
+  it('are classes at a multiple of the token prices, exactly', () => {
+    const fields = `"input_cost_per_token": 5e-06, "output_cost_per_token": 2.5e-05,
+      "provider_specific_entry": { "fast": 2, "us": 1.1 }, "input_cost_per_request": 0.01`;
+    expect(pricesAt(fields, { priceClass: 'us', meter: 'requests' })).to.deep.equal(['0.0055', '0.0275', '10']);
+    expect(pricesAt(fields, { priceClass: 'fast+us' })).to.deep.equal(['0.011', '0.055', undefined]);
+  });
+
+  it('are prices of the cache by the time that it is kept', () => {
+    const fields = `"cache_creation_input_token_cost": 3.75e-06, "cache_creation_input_token_cost_above_1hr": 6e-06,
+      "cache_creation_input_token_cost_above_1hr_above_200k_tokens": 1.2e-05`;
+    const hour = { meter: 'cache_creation_1h_input_tokens' };
+    expect(pricesAt(fields, hour)[2]).to.equal('0.006');
+    expect(pricesAt(fields, { ...hour, contextTokens: 200_001 })[2]).to.equal('0.012');
+    expect(pricesAt(fields, { meter: 'cache_creation_input_tokens' })[2]).to.equal('0.00375');
+  });
+
+  it('are sizes of what is made, and web searches by the size of their context', () => {
+    const fields = `"output_cost_per_image_0.5K": 0.045, "output_cost_per_second_1080p": 0.5,
+      "search_context_cost_per_query": { "search_context_size_low": 0.01, "search_context_size_high": 0.02 }`;
+    expect(pricesAt(fields, { meter: 'output_images_0_5k' })[2]).to.equal('45');
+    expect(pricesAt(fields, { meter: 'output_seconds_1080p' })[2]).to.equal('500');
+    expect(pricesAt(fields, { meter: 'web_search_requests_high' })[2]).to.equal('20');
+    expect(pricesAt(fields, { meter: 'web_search_requests' })[2]).to.equal(undefined);
   });
 });
 
@@ -158,16 +262,16 @@ describe('a file that is no price map', () => {
     ['an array', '[]', /expected a JSON object of model → prices/],
     ['a number', '1e-07', /expected a JSON object of model → prices/],
     ['an entry that is a number', '{ "a": 1e-07 }', /entry "a" is no object of prices/],
-    ['no entry with a price', '{ "a": {} }', /no entry prices tokens/],
+    ['no entry with a price', '{ "a": {} }', /no entry has a price/],
     [
       'a price as text',
       `{ "a": ${entry('p', '"input_cost_per_token": "1e-07"')} }`,
-      /input_cost_per_token of a is "1e-07"; allowed: a JSON number/,
+      /a: input_cost_per_token is "1e-07"; allowed: a JSON number/,
     ],
     [
       'a negative price',
       `{ "a": ${entry('p', '"output_cost_per_token": -1e-07')} }`,
-      /output_cost_per_token of a: price -1e-07; allowed: a non-negative number/,
+      /a: output_cost_per_token: price -1e-07; allowed: a non-negative number/,
     ],
     [
       'two prices for one thing',

@@ -76,7 +76,7 @@ describe('settlement of a simulated request', () => {
 
   it('charges nothing for what is skipped or has no price', () => {
     expect(settled({ fate: { kind: 'skipped', form: 'noTenant' } })).to.deep.equal(['skipped', NIL, NIL, NIL]);
-    expect(settled({ fate: { kind: 'unpriced', form: 'inputZero' } })).to.deep.equal(['unpriced', NIL, NIL, NIL]);
+    expect(settled({ fate: { kind: 'unpriced', form: 'outputMissing' } })).to.deep.equal(['unpriced', NIL, NIL, NIL]);
   });
 });
 

@@ -176,7 +176,6 @@ describe('pricing a parked completion is refused', () => {
 describe('the fields of a price command', () => {
   const REFUSED: readonly (readonly [string, PriceCommand['prices'], RegExp])[] = [
     ['no price at all', { meters: {} }, /prices is "none"; allowed: an input price/],
-    ['a price of zero', { inputPer1k: '0.00', meters: {} }, /input price is "0\.00"; allowed: a decimal above zero/],
     ['a price with an exponent', { outputPer1k: '1e-3', meters: {} }, /output price is "1e-3"/],
     ['a negative price', { meters: { requests: '-1' } }, /price of meter requests is "-1"/],
     ['a meter that is none', { meters: { 'Cached Tokens': '1' } }, /meter is "Cached Tokens"; allowed: a-z/],

@@ -22,6 +22,7 @@ const AT = {
   ...{ presetItemId: placeOf('preset_item_id'), stream: placeOf('stream'), outcome: placeOf('outcome') },
   ...{ allowNegative: placeOf('allow_negative'), description: placeOf('description'), detail: placeOf('detail') },
   ...{ reference: placeOf('reference_seq'), actor: placeOf('actor'), topic: placeOf('source_topic') },
+  ...{ commandHash: placeOf('command_hash') },
   ...{ partition: placeOf('source_partition'), offset: placeOf('source_offset'), occurredAt: placeOf('occurred_at') },
 };
 
@@ -51,6 +52,7 @@ export function isGranted(
     columns[AT.detail] === ABSENT &&
     columns[AT.reference] === ABSENT &&
     columns[AT.actor] === ABSENT &&
+    columns[AT.commandHash] === ABSENT &&
     isOfEvent(columns, identity) &&
     hasUsage(columns, usage)
   );

@@ -1,11 +1,13 @@
 /**
- * Owns: keys of tenants in Redis as a careless hand leaves them: of another type, with other amounts, with texts for numbers.
+ * Owns: keys of tenants in Redis as a careless hand leaves them: of another type, with texts for numbers, with fields missing.
+ * Does not own: another amount at the same version. No refusal rests on it (integration/redis-no-veto), but for a tenant
+ * without further traffic only an audit finds it, and a run has none.
  */
 import type { Redis } from 'ioredis';
 import { quotaKeys } from '../../src/lua/quota-keys.js';
 import type { FaultWorld } from '../support/fault-world.js';
 
-const SPOILED_TENANTS = 6;
+const SPOILED_TENANTS = 5;
 
 type Spoil = (redis: Redis, keys: { readonly quota: string; readonly inflight: string }) => Promise<unknown>;
 
@@ -14,7 +16,6 @@ const SPOILS: readonly Spoil[] = [
     await redis.del(quota);
     await redis.set(quota, 'not a hash');
   },
-  (redis, { quota }) => redis.hset(quota, 'balance', '-1000000000000'),
   (redis, { quota }) => redis.hset(quota, 'held', 'many'),
   async (redis, { inflight }) => {
     await redis.del(inflight);

@@ -18,7 +18,7 @@ type ServerName = (typeof SERVERS)[number];
 /** What a process says while it waits; Kafka's client tries for 14 s before it gives up for the first time. */
 const WAITS: Readonly<Record<ServerName, RegExp>> = {
   kafka: /Connection error: connect ECONNREFUSED|Kafka does not answer/,
-  postgres: /a server is away: waiting for it before starting/,
+  postgres: /a server is away or not ready: waiting for it before starting/,
   redis: /Redis is away: connecting until it answers/,
 };
 

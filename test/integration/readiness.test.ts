@@ -177,8 +177,7 @@ describe('what tollbook consume tells of itself', function () {
     const blocked = await blockedBy(/^STREAM_GAP$/, 1);
     expect(blocked.remedy).to.include('tollbook cursors accept-gap');
     await expectRisingAndAlarmed(1, 'STREAM_GAP');
-    const { partitions } = await statusEnding(1);
-    const stopped = partitions.find((each) => each.topic === topic() && each.partition === 1)!;
+    const stopped = await statusOfPartition(1, 'STREAM_GAP');
     expect(stopped.blocked).to.include({ code: 'STREAM_GAP', since: blocked.since });
     expect(stopped.process).to.match(/:\d+$/);
     expect(stopped.lag).to.be.above(0);
@@ -248,6 +247,17 @@ describe('what tollbook consume tells of itself', function () {
       return result.exitCode === exitCode;
     });
     return document!;
+  }
+
+  /** What status says of a partition once its process has reported that it stopped for this cause. */
+  async function statusOfPartition(partition: number, code: string): Promise<Status['partitions'][number]> {
+    let found: Status['partitions'][number] | undefined;
+    await until(`status names ${code}`, async () => {
+      const { partitions } = await statusEnding(1);
+      found = partitions.find((each) => each.topic === topic() && each.partition === partition);
+      return found?.blocked?.code === code;
+    });
+    return found!;
   }
 
   /** What a failover does: sessions end, and new ones may only read. The administrator's own session stays. */

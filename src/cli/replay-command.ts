@@ -46,8 +46,8 @@ const HELP = `
 The gate before an upgrade: run it with the new version against the ledger of the old one. A database is created beside the
 ledger's (DATABASE_OWNER_URL, whose user must be allowed to) and migrated; every sealed batch is charged again into it, with
 the same messages and commands together, in the same order and at the same time; then both ledgers are compared row by row.
-Nothing is written to the ledger, no consumer group is joined, and traffic may go on. Redis is not asked: what it refused is
-taken over where the ledger itself would not have refused it in the same words. Settings that decide what is charged
+Nothing is written to the ledger, no consumer group is joined, and traffic may go on. Redis is not asked: what was in
+flight at a refusal is taken from the entry, and the refusal itself must be found again. Settings that decide what is charged
 (TOLLBOOK_PRICE_BOOK, TOLLBOOK_DEFAULT_*, TOLLBOOK_HOLD_TTL_MS, …) must be those of the time, or their effect shows.
 
 Where Kafka no longer has the first messages, the replay begins after them, and the ledger before is taken over as it is.

@@ -73,7 +73,7 @@ Sending the same command again with its key is safe; with --all the key follows 
 
 /** Adds `unpriced` to the program. */
 export function registerUnpricedCommand(program: Command): void {
-  const unpriced = program.command('unpriced').description('usage that is parked because a price was missing or zero');
+  const unpriced = program.command('unpriced').description('usage that is parked because a price was missing');
   unpriced
     .command('list')
     .description('show what waits to be priced, oldest first')

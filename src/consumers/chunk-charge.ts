@@ -316,7 +316,7 @@ function tracesOf(chargeable: readonly Chargeable[]): TraceKey[] {
   return [...traces.values()];
 }
 
-/** Only completions with a price missing or zero are looked up among the parked. */
+/** Only completions with a price missing are looked up among the parked. */
 function mayBeParked(item: Chargeable): boolean {
   return item.kind === 'unquoted' ? item.event.kind === 'completed' : isUnpriced(item);
 }

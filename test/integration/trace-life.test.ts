@@ -136,7 +136,7 @@ describe('the life of a trace as it is read', () => {
     const tenant = await funded();
     const stream = world.stream('completed');
     const event = { tenantId: tenant.tenantId, traceId: 'trace' };
-    const pricing = { ...UNIT_PRICING, input_per_1k: '0' };
+    const pricing = { output_per_1k: UNIT_PRICING.output_per_1k, currency: UNIT_PRICING.currency };
     const events = [
       wireCompleted({ ...event, fields: { pricing } }),
       wireCompleted({ ...event, fields: { skip_reason: 'internal' } }),

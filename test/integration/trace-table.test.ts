@@ -35,7 +35,7 @@ const ROWS: readonly TraceRow[] = [
   ['c3', 'COMMITTED', 7, 'a completion without a pending event is charged'],
   ['c3 p5', 'COMMITTED', 7, 'a pending event after its completion is superseded', { superseded: 1 }],
   ['p11', 'REFUSED', 10, 'a pending event beyond the balance is refused', UNCOUNTED],
-  ['p11 p11', 'REFUSED', 10, 'a refused pending event that comes again is superseded', { ...UNCOUNTED, superseded: 1 }],
+  ['p11 p11', 'REFUSED', 10, 'a refused pending event that comes again is a duplicate', { ...UNCOUNTED, duplicates: 1 }],
   ['p11 c3', 'REFUSED COMMITTED', 7, 'a completion after a refusal is charged late'],
   ['p11 x0', 'REFUSED', 10, 'a cancellation after a refusal is superseded', { ...UNCOUNTED, superseded: 1 }],
   ['p5 p5', 'PENDING', 10, 'a second pending event is a duplicate', { held: 5, duplicates: 1 }],

@@ -50,7 +50,7 @@ export async function openEventfulTopics(): Promise<ReconcileWorld> {
   return world;
 }
 
-/** Two chunks, so that the second refusal of one hold is superseded and the first a duplicate. */
+/** Two chunks: a refusal that comes again is a duplicate, in the same chunk and in a later one. */
 async function holdEverything(world: ReconcileWorld): Promise<void> {
   const holds = ['a', 'b', 'c', 'd', 'e'].map((traceId) => pending('acme', traceId));
   await world.publish('pending', [

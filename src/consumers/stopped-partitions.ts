@@ -56,8 +56,8 @@ interface Failure {
   readonly retries: boolean;
 }
 
-/** More than the slowest chunk of a sound ledger takes. */
-const STALLED_AFTER_MS = 5_000;
+/** How long a chunk may be in work before its partition counts as stopped: more than the slowest of a sound ledger takes. */
+export const STALLED_AFTER_MS = 5_000;
 
 /** The pause after the first failure, in milliseconds; each further one is twice as long, up to the longest. */
 const FIRST_PAUSE_MS: Readonly<Record<Disposition, number>> = {

@@ -1,8 +1,11 @@
 /**
  * Owns: what /readyz of the consumers tells during a soak run, held against what their logs say afterwards.
- * Invariants: a partition that stood is in every answer of its process between its stop and its continuation; an answer
- * that does not come (the process is paused, starts or ends) tells nothing.
+ * Invariants:
+ * - A partition that stood is in every answer of its process from the moment its stop was known until it continued.
+ * - A stop is known at once when charging fails, and after STALLED_AFTER_MS when a chunk only takes too long.
+ * - An answer that does not come (the process is paused, starts or ends) tells nothing.
  */
+import { STALLED_AFTER_MS } from '../../src/consumers/stopped-partitions.js';
 import type { ConsumeChild } from '../support/consume-child.js';
 
 interface Answer {
@@ -13,7 +16,10 @@ interface Answer {
 
 interface Stand {
   readonly name: string;
-  readonly fromMs: number;
+  /** When what stopped it began. */
+  readonly sinceMs: number;
+  /** When the process knew of it, as its log says. */
+  readonly knownMs: number;
   readonly toMs: number;
 }
 
@@ -21,6 +27,8 @@ const POLL_MS = 400;
 const ANSWER_MAX_MS = 1_000;
 /** An answer so near to the stop or the continuation may have been made before it was told. */
 const EDGE_MS = 700;
+/** A stop and the line that tells of it are not of one millisecond. */
+const SAME_MOMENT_MS = 20;
 
 /** Asks the consumers at some ports. */
 export class ReadinessWatch {
@@ -45,12 +53,15 @@ export class ReadinessWatch {
   /** Stands of a process that an answer of it has kept silent about; each once. */
   unseen({ port, child }: { readonly port: number; readonly child: ConsumeChild }): string[] {
     const answers = this.#answers.get(port) ?? [];
-    return standsIn(child.log()).flatMap(({ name, fromMs, toMs }) => {
-      const within = answers.filter(({ atMs }) => atMs > fromMs + EDGE_MS && atMs < toMs - EDGE_MS);
+    return standsIn(child.log()).flatMap(({ name, sinceMs, knownMs, toMs }) => {
+      const within = answers.filter(({ atMs }) => atMs > knownMs + EDGE_MS && atMs < toMs - EDGE_MS);
       const silent = within.filter(({ blocked }) => !blocked.has(name)).length;
-      return silent === 0
-        ? []
-        : [`${name} stood for ${toMs - fromMs} ms, and ${silent} answers of /readyz did not tell`];
+      const stood = `${name} stood for ${toMs - sinceMs} ms`;
+      const problems: string[] = [];
+      if (silent > 0) problems.push(`${stood}, and ${silent} answers of /readyz did not tell`);
+      if (knownMs - sinceMs > STALLED_AFTER_MS + EDGE_MS)
+        problems.push(`${stood}, unknown for ${knownMs - sinceMs} ms`);
+      return problems;
     });
   }
 
@@ -73,11 +84,20 @@ export class ReadinessWatch {
 /** What a log says of partitions that stood and continued. */
 function standsIn(log: string): Stand[] {
   const stands: Stand[] = [];
+  const warnings = new Map<string, number[]>();
   for (const line of log.split('\n')) {
-    if (!line.includes('partition continues')) continue;
+    const stops = line.includes('"partition stopped: ');
+    if (!stops && !line.includes('"partition continues"')) continue;
     const { time, topic, partition, stoodS } = JSON.parse(line) as Readonly<Record<string, string | number>>;
-    const toMs = typeof time === 'number' ? time : Date.parse(String(time));
-    stands.push({ name: `${topic}/${partition}`, fromMs: toMs - Number(stoodS) * 1_000, toMs });
+    const atMs = typeof time === 'number' ? time : Date.parse(String(time));
+    const name = `${topic}/${partition}`;
+    if (stops) {
+      warnings.set(name, [...(warnings.get(name) ?? []), atMs]);
+      continue;
+    }
+    const sinceMs = atMs - Number(stoodS) * 1_000;
+    const knownMs = warnings.get(name)?.find((warnedMs) => warnedMs >= sinceMs - SAME_MOMENT_MS) ?? sinceMs;
+    stands.push({ name, sinceMs, knownMs, toMs: atMs });
   }
   return stands;
 }

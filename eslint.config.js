@@ -43,6 +43,7 @@ const FORBIDDEN_FOLDERS = {
   consumers: ['admin', 'cli', 'gateway', 'reconciliation', 'simulator', 'stack'],
   projections: ['admin', 'cli', 'consumers', 'gateway', 'reconciliation', 'simulator', 'stack'],
   reconciliation: ['admin', 'cli', 'gateway', 'simulator', 'stack'],
+  'command-journal': ['admin', 'cli', 'consumers', 'gateway', 'lua', 'projections', 'simulator', 'stack'],
   prices: ['admin', 'cli', 'consumers', 'gateway', 'lua', 'projections', 'reconciliation', 'simulator', 'stack'],
   admin: ['cli', 'simulator', 'stack'],
   simulator: ['admin', 'cli', 'consumers', 'projections', 'reconciliation', 'stack'],

@@ -68,7 +68,7 @@ export function registerDemoCommand(program: Command): void {
     .option('--json', 'print the summary as one JSON object instead of tables')
     .action(async (flags: DemoFlags) => {
       const report = (line: string): void => void process.stderr.write(`${line}\n`);
-      const world = await enterRunWorld({ name: 'demo', partitions: PARTITIONS, report });
+      const world = await enterRunWorld({ name: 'demo', partitions: PARTITIONS, keepsJournal: true, report });
       try {
         const summary = await playDemo(world.config, flags);
         if (!summary.ok) process.exitCode = 1;

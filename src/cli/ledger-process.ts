@@ -8,6 +8,7 @@
 import type { Admin, Kafka } from 'kafkajs';
 import type pg from 'pg';
 import type { Redis } from 'ioredis';
+import { COMMANDED_TOPICS } from '../command-journal/history-watch.js';
 import { ChargeProtocol, type ChunkOutcome } from '../consumers/charge-protocol.js';
 import { HoldExpiry } from '../consumers/hold-expiry.js';
 import { PoisonHunt } from '../consumers/poison-hunt.js';
@@ -16,8 +17,6 @@ import { ChunkJoiner } from '../consumers/chunk-joiner.js';
 import { readBacklog } from '../consumers/stream-backlog.js';
 import { UsageConsumer } from '../consumers/usage-consumer.js';
 import type { StreamSource } from '../ledger/batch.js';
-import { COMMAND_TOPIC } from '../ledger/commands/command-stream.js';
-import { REDRIVE_TOPIC } from '../ledger/dead-letter.js';
 import { PostgresDueHolds } from '../ledger/postgres/due-holds.js';
 import { PostgresLedgerReader } from '../ledger/postgres/postgres-ledger-reader.js';
 import { PostgresLedgerStore } from '../ledger/postgres/postgres-ledger-store.js';
@@ -26,7 +25,6 @@ import { QuotaScripts } from '../lua/quota-scripts.js';
 import { sweepInflight } from '../projections/inflight-sweeper.js';
 import { ProjectionWorker } from '../projections/projection-worker.js';
 import { type ProjectedVersion, Projector } from '../projections/projector.js';
-import { REPAIR_TOPIC } from '../reconciliation/repair/repair-stream.js';
 import { ProcessWatch } from '../process/process-watch.js';
 import { type Clock, systemClock } from '../runtime/clock.js';
 import type { Config } from '../runtime/config.js';
@@ -40,9 +38,10 @@ import type { CheckedClock } from '../runtime/checked-clock.js';
 import { createPostgresPool } from '../runtime/postgres.js';
 import { clockBeside } from '../runtime/postgres-time.js';
 import { createRedis } from '../runtime/redis.js';
-import { checkUsageTopics, type RiskySetting } from '../runtime/topic-settings.js';
+import { checkJournalTopic, checkUsageTopics, type RiskySetting } from '../runtime/topic-settings.js';
 import { auditTurns } from './audit-turns.js';
 import { anchorTopics, startAnchorPublisher } from './anchor-parts.js';
+import { journalTopics, startJournal } from './journal-parts.js';
 import { chargingParts } from './charging-parts.js';
 import { KafkaLogReader } from './log-identity.js';
 import { measured, serveMetrics, sharedBacklog, watchPartitions } from './ledger-metrics.js';
@@ -50,9 +49,6 @@ import { packageVersion } from './package-version.js';
 import { onceItAnswers, type ServerWait } from './server-wait.js';
 
 export { defaultTerms } from './charging-parts.js';
-
-/** Streams that are written by commands, whichever process runs them. */
-const COMMANDED_TOPICS: ReadonlySet<string> = new Set([COMMAND_TOPIC, REDRIVE_TOPIC, REPAIR_TOPIC]);
 
 /** How a ledger process is run. */
 export interface LedgerProcessOptions {
@@ -79,7 +75,8 @@ export interface LedgerProcess {
   stop(): Promise<void>;
 }
 
-const IDLE_CONNECTIONS = 2;
+/** For reading, projecting and sweeping, and for the journal of commands, which waits for Kafka with one. */
+const IDLE_CONNECTIONS = 3;
 /** The sweep for expired holds may wait for a lock: it must not take the connection of a partition. */
 const EXPIRY_CONNECTIONS = 1;
 
@@ -121,6 +118,7 @@ async function assemble(
     logger.error({ tenantIds }, 'keys in Redis held what no script of Tollbook writes: mended');
   };
   const scripts = new QuotaScripts(redis, { prefix: config.redisPrefix, callSpan: config.redisCallSpan, onMended });
+  closers.push(startJournal(config, { pool, logger, metrics, watch }));
   const reader = new PostgresLedgerReader(pool);
   const projector = new Projector({
     reader,
@@ -240,7 +238,7 @@ async function startConsumer(
   const { config, logger } = options;
   const kafka = createKafka({ brokers: config.kafkaBrokers.split(','), clientId: 'tollbook-consume', logger });
   const usageTopics = [config.topicPending, config.topicCompleted];
-  const topics = [...usageTopics, ...anchorTopics(config)];
+  const topics = [...usageTopics, ...journalTopics(config), ...anchorTopics(config)];
   const { admin, clusterId } = await onceItAnswers(() => connectAdmin(kafka, topics), waitOf(options));
   closers.push(() => admin.disconnect());
   await checkTopics(admin, options);
@@ -300,15 +298,20 @@ async function startConsumer(
   await onceItAnswers(start, waitOf(options));
 }
 
-/** Refuses usage topics that lose events, and warns of those that may. */
+/** Refuses topics that lose events or commands, and warns of those that may. */
 async function checkTopics(admin: Admin, options: LedgerProcessOptions): Promise<void> {
   const { config, logger } = options;
-  const check = (): Promise<RiskySetting[]> =>
-    checkUsageTopics(admin, [config.topicPending, config.topicCompleted]).catch((error: unknown) => {
+  const check = async (): Promise<RiskySetting[]> => {
+    try {
+      const usage = await checkUsageTopics(admin, [config.topicPending, config.topicCompleted]);
+      const journals = await Promise.all(journalTopics(config).map((topic) => checkJournalTopic(admin, topic)));
+      return [...usage, ...journals.flat()];
+    } catch (error) {
       throw kafkaProblem(error);
-    });
+    }
+  };
   for (const risk of await onceItAnswers(check, waitOf(options))) {
-    logger.warn(risk, 'a usage topic may lose acknowledged events when brokers fail');
+    logger.warn(risk, 'a topic may lose acknowledged events or commands with this setting');
   }
 }
 

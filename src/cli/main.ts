@@ -17,6 +17,7 @@ import { registerAccountShowCommands } from './account-show-command.js';
 import { registerAnchorsCommand } from './anchors-command.js';
 import { registerAuditCommand } from './audit-command.js';
 import { registerBenchCommand } from './bench-command.js';
+import { registerCommandsCommand } from './commands-command.js';
 import { registerConsumeCommand } from './consume-command.js';
 import { registerContractCommand } from './contract-command.js';
 import { registerCursorsCommand } from './cursors-command.js';
@@ -60,6 +61,7 @@ function program(): Command {
   registerAccountCommands(tollbook);
   registerMoneyCommands(tollbook);
   registerTraceCommands(tollbook);
+  registerCommandsCommand(tollbook);
   registerPricesCommand(tollbook);
   registerUnpricedCommand(tollbook);
   registerAccountShowCommands(tollbook);

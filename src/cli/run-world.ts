@@ -10,7 +10,7 @@ import { migrate } from '../runtime/migrations.js';
 import { translatePostgresError } from '../runtime/postgres.js';
 import { createRedis, waitForRedis } from '../runtime/redis.js';
 import { stackDown, stackUp } from '../stack/local-stack.js';
-import { createTopics } from './topics-command.js';
+import { createJournalTopic, createTopics } from './topics-command.js';
 
 /** Where a run takes place. */
 export interface RunWorld {
@@ -24,13 +24,20 @@ const REDIS_WAIT_MS = 10_000;
 /** How a world is made: `name` (letters only) names its database, topics and keys. */
 export interface RunWorldOptions {
   readonly name: string;
-  /** Of each of the two topics. */
+  /** Of each of the two usage topics. */
   readonly partitions: number;
+  /** Whether commands are published to a journal. */
+  readonly keepsJournal?: boolean;
   readonly report: (line: string) => void;
 }
 
 /** Prepares everything; `report` hears each step. Throws STACK_*, POSTGRES_*, KAFKA_UNAVAILABLE, REDIS_*. */
-export async function enterRunWorld({ name, partitions, report }: RunWorldOptions): Promise<RunWorld> {
+export async function enterRunWorld({
+  name,
+  partitions,
+  keepsJournal = false,
+  report,
+}: RunWorldOptions): Promise<RunWorld> {
   const [databaseName, prefix] = [`tollbook_${name}`, `tollbook-${name}`];
   const { addresses, started } = await stackUp({ report });
   const leave = async (): Promise<void> => {
@@ -48,6 +55,7 @@ export async function enterRunWorld({ name, partitions, report }: RunWorldOption
       DATABASE_OWNER_URL: database.href,
       TOLLBOOK_TOPIC_PENDING: `${name}.${run}.usage.pending`,
       TOLLBOOK_TOPIC_COMPLETED: `${name}.${run}.usage.completed`,
+      TOLLBOOK_COMMANDS_TOPIC: keepsJournal ? `${name}.${run}.ledger.commands` : '',
       TOLLBOOK_CONSUMER_GROUP: `${name}.${run}`,
       TOLLBOOK_REDIS_PREFIX: prefix,
     });
@@ -84,12 +92,15 @@ async function renewTopics(
   const admin = kafka.admin();
   try {
     await admin.connect();
-    const old = (await admin.listTopics()).filter((topic) => new RegExp(`^${name}\\.\\w+\\.usage\\.`).test(topic));
+    const old = (await admin.listTopics()).filter((topic) =>
+      new RegExp(`^${name}\\.\\w+\\.(usage|ledger)\\.`).test(topic),
+    );
     if (old.length > 0) await admin.deleteTopics({ topics: old });
   } finally {
     await admin.disconnect();
   }
   await createTopics(kafka, [config.topicPending, config.topicCompleted], { partitions });
+  if (config.commandsTopic !== '') await createJournalTopic(kafka, config.commandsTopic);
 }
 
 async function clearKeys(redisUrl: string, prefix: string): Promise<void> {

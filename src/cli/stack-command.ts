@@ -5,7 +5,13 @@
  */
 import { Argument, Option, type Command } from 'commander';
 import { stackDown, stackStatus, stackUp, startServer, stopServer, type StackStatus } from '../stack/local-stack.js';
-import { BROKER_COUNTS, BROKER_NAMES, type ServerName, type StackAddresses } from '../stack/stack-state.js';
+import {
+  BROKER_COUNTS,
+  BROKER_NAMES,
+  type ServerName,
+  STACK_DEFAULTS,
+  type StackAddresses,
+} from '../stack/stack-state.js';
 
 interface StackFlags {
   readonly json?: boolean;
@@ -117,8 +123,8 @@ function toJson(value: object): string {
 }
 
 function exportLines(addresses: StackAddresses): string {
-  return Object.entries(addresses)
-    .map(([name, value]) => `export ${name}=${String(value)}`)
+  return Object.entries({ ...addresses, ...STACK_DEFAULTS })
+    .map(([name, value]) => `export ${name}=${value}`)
     .join('\n');
 }
 

@@ -3,7 +3,7 @@
  * Invariants: reads only; exit code 0: healthy, 1: something is stopped, silent or degraded, 3: a server is away.
  */
 import type { Command } from 'commander';
-import { readStatus, type StatusDocument } from '../operations/status.js';
+import { type JournalStatus, readStatus, type StatusDocument } from '../operations/status.js';
 import { loadConfig } from '../runtime/config.js';
 import { printJson, printText } from './output.js';
 import { plainTable } from './plain-table.js';
@@ -26,12 +26,15 @@ export function registerStatusCommand(program: Command): void {
     });
 }
 
-function statusText({ status, servers, partitions, processes, waiting, checks }: StatusDocument): string {
+function statusText(document: StatusDocument): string {
+  const { status, servers, partitions, processes, lost_history: lost, journal, waiting, checks } = document;
   return [
     `tollbook is ${status.replace('_', ' ')}`,
     serverTable(servers),
     partitions === null ? 'partitions: not known' : partitionTable(partitions),
     processes === null ? 'processes: not known' : processTable(processes),
+    ...(lost ?? []).map(lostLine),
+    ...(journal === null ? [] : [journalLine(journal)]),
     ...(waiting === null ? [] : waitingLines(waiting)),
     ...(checks === null ? [] : [checksLine(checks)]),
     '',
@@ -80,6 +83,15 @@ function processTable(processes: NonNullable<StatusDocument['processes']>): stri
     table.push([process, kind, version, age, status, waiting]);
   }
   return table.toString();
+}
+
+function lostLine(lost: NonNullable<StatusDocument['lost_history']>[number]): string {
+  const { topic, partition, from_batch: from, to_batch: to, last_sealed_at: last, remedy } = lost;
+  return `LOST: batches ${from} to ${to} of ${topic}/${partition}, the last of ${last}; ${remedy}`;
+}
+
+function journalLine({ topic, commands_waiting: waiting, oldest_seconds: seconds }: JournalStatus): string {
+  return `journal of commands: ${topic}, ${waiting === 0 ? 'complete' : `${waiting} not published, the oldest ${seconds} s old`}`;
 }
 
 function waitingLines({ dead_letters, unpriced, open_holds }: NonNullable<StatusDocument['waiting']>): string[] {

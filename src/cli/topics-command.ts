@@ -1,6 +1,6 @@
 /**
- * Owns: `tollbook topics create`: the usage topics, and the anchor topic where one is configured, with the settings the
- * ledger relies on.
+ * Owns: `tollbook topics create`: the usage topics, and the journal of commands and the anchor topic where they are
+ * configured, with the settings the ledger relies on.
  * Invariants: both usage topics have the same number of partitions, so that a tenant's pending and completed events meet
  * on the same partition number; an existing topic is left as it is.
  */
@@ -10,7 +10,7 @@ import { loadConfig } from '../runtime/config.js';
 import { TollbookError } from '../runtime/errors.js';
 import { createKafka } from '../runtime/kafka.js';
 import { createReadyTopics } from '../runtime/kafka-topics.js';
-import { usageTopicSettings } from '../runtime/topic-settings.js';
+import { journalTopicSettings, usageTopicSettings } from '../runtime/topic-settings.js';
 import { wholeNumber } from './option-values.js';
 import { printText } from './output.js';
 
@@ -38,7 +38,7 @@ export function registerTopicsCommand(program: Command): void {
     .description('manage the usage topics')
     .command('create')
     .description(
-      'create the two usage topics, and the anchor topic if TOLLBOOK_ANCHOR_TOPIC names one, where they are missing',
+      'create the two usage topics, and those that TOLLBOOK_COMMANDS_TOPIC and TOLLBOOK_ANCHOR_TOPIC name, where missing',
     )
     .option('--partitions <n>', 'partitions of each usage topic', wholeNumber(1, 10_000), PARTITIONS_DEFAULT)
     .option(
@@ -52,19 +52,29 @@ export function registerTopicsCommand(program: Command): void {
       const kafka = createKafka({ brokers: config.kafkaBrokers.split(','), clientId: 'tollbook-topics' });
       const usage = await createTopics(kafka, [config.topicPending, config.topicCompleted], flags);
       const anchor = config.anchorTopic === '' ? NOTHING : await createAnchorTopic(kafka, config.anchorTopic, flags);
-      const created = [...usage.created, ...anchor.created];
-      const differences = [...usage.differences, ...anchor.differences];
+      const journal =
+        config.commandsTopic === '' ? NOTHING : await createJournalTopic(kafka, config.commandsTopic, flags);
+      const created = [...usage.created, ...journal.created, ...anchor.created];
+      const differences = [...usage.differences, ...journal.differences, ...anchor.differences];
       printText(
         flags.json === true
           ? `${JSON.stringify({ created, differences })}\n`
-          : told({ created: usage.created, differences }, anchor.created, flags),
+          : told({ created: usage.created, differences }, { journal: journal.created, anchor: anchor.created }, flags),
       );
     });
 }
 
-function told({ created, differences }: CreatedTopics, anchor: readonly string[], { partitions }: TopicsFlags): string {
+function told(
+  { created, differences }: CreatedTopics,
+  { journal, anchor }: { readonly journal: readonly string[]; readonly anchor: readonly string[] },
+  { partitions }: TopicsFlags,
+): string {
   const usage = created.length === 0 ? [] : [`created ${created.join(', ')} with ${partitions} partitions`];
-  const lines = [...usage, ...anchor.map((topic) => `created ${topic}, compacted`)];
+  const lines = [
+    ...usage,
+    ...journal.map((topic) => `created ${topic}, kept for ever`),
+    ...anchor.map((topic) => `created ${topic}, compacted`),
+  ];
   if (lines.length === 0) lines.push('every topic exists');
   const others = differences.map(
     ({ topic, partitions: found, asked }) =>
@@ -79,6 +89,8 @@ interface TopicLayout {
   /** Copies of each partition; three unless given, or as many as there are brokers. */
   readonly replicationFactor?: number | undefined;
   readonly settings?: Readonly<Record<string, string>>;
+  /** All settings, by the number of copies; default: those of a usage topic. */
+  readonly settingsFor?: (replicas: number) => Readonly<Record<string, string>>;
 }
 
 /** A topic that has another number of partitions than was asked for. */
@@ -105,11 +117,20 @@ export function createAnchorTopic(
   return createTopics(kafka, [topic], { partitions: 1, replicationFactor, settings: ANCHOR_SETTINGS });
 }
 
+/** Creates the journal of commands where it is missing: of one partition, in the order of booking. Throws KAFKA_UNAVAILABLE. */
+export function createJournalTopic(
+  kafka: Kafka,
+  topic: string,
+  { replicationFactor }: Pick<TopicLayout, 'replicationFactor'> = {},
+): Promise<CreatedTopics> {
+  return createTopics(kafka, [topic], { partitions: 1, replicationFactor, settingsFor: journalTopicSettings });
+}
+
 /** Creates those of the topics that are missing, as usage topics unless other settings are given. Throws KAFKA_UNAVAILABLE. */
 export async function createTopics(
   kafka: Kafka,
   topics: readonly string[],
-  { partitions, replicationFactor, settings }: TopicLayout,
+  { partitions, replicationFactor, settings, settingsFor = usageTopicSettings }: TopicLayout,
 ): Promise<CreatedTopics> {
   const admin = kafka.admin();
   try {
@@ -121,7 +142,7 @@ export async function createTopics(
     ];
     const replicas =
       replicationFactor ?? Math.min(REPLICAS_DEFAULT_MAX, (await admin.describeCluster()).brokers.length);
-    const entries = { ...usageTopicSettings(replicas), ...settings };
+    const entries = { ...settingsFor(replicas), ...settings };
     await createReadyTopics(
       admin,
       created.map((topic) => ({

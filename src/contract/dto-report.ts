@@ -70,8 +70,13 @@ function problemsOf(error: ValidationError, path: string): string[] {
 
 /** Lists what class-validator and the closed field lists object to; an empty list means that the event is valid. */
 export function contractProblems(kind: UsageKind, wire: WireObject): string[] {
+  return dtoProblems(DTO_OF_KIND[kind], wire);
+}
+
+/** The same for an object of the wire that another DTO describes. */
+export function dtoProblems(dto: DtoClass, wire: WireObject): string[] {
   const unknown: string[] = [];
-  const instance = toDto(DTO_OF_KIND[kind], wire, '', unknown);
+  const instance = toDto(dto, wire, '', unknown);
   const errors = validateSync(instance, { forbidUnknownValues: true });
   return [...unknown, ...errors.flatMap((error) => problemsOf(error, ''))];
 }

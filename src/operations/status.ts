@@ -8,10 +8,12 @@ import type { Kafka } from 'kafkajs';
 import type pg from 'pg';
 import { type PartitionBacklog, readBacklog } from '../consumers/stream-backlog.js';
 import { sourceName } from '../ledger/batch.js';
+import { rowsThrough } from '../ledger/postgres/anchor-rows.js';
+import { readJournalLag } from '../ledger/postgres/journal-rows.js';
 import { readWaiting, type Waiting } from '../ledger/postgres/waiting-work.js';
 import { PostgresLedgerReader } from '../ledger/postgres/postgres-ledger-reader.js';
 import { type LatestCheck, readLatestChecks, readReports, type StoredReport } from '../process/process-reports.js';
-import type { BlockedDocument, ReadinessDocument } from '../process/readiness.js';
+import type { BlockedDocument, LostHistoryDocument, ReadinessDocument } from '../process/readiness.js';
 import type { Config } from '../runtime/config.js';
 import { type ErrorCode, isTollbookError, TollbookError } from '../runtime/errors.js';
 import { createKafka } from '../runtime/kafka.js';
@@ -55,12 +57,23 @@ export interface ProcessStatus {
   readonly projections_waiting: number;
 }
 
+/** How far the journal of commands is. */
+export interface JournalStatus {
+  readonly topic: string;
+  readonly commands_waiting: number;
+  readonly oldest_seconds: number;
+}
+
 /** How everything stands. */
 export interface StatusDocument {
   readonly status: 'healthy' | 'degraded' | 'server_away';
   readonly servers: readonly ServerStatus[];
   readonly partitions: readonly PartitionStatus[] | null;
   readonly processes: readonly ProcessStatus[] | null;
+  /** What PostgreSQL had and no longer has, as the processes tell. */
+  readonly lost_history: readonly LostHistoryDocument[] | null;
+  /** The journal of commands; null where none is kept, or while PostgreSQL is away. */
+  readonly journal: JournalStatus | null;
   readonly waiting: Waiting | null;
   readonly checks: readonly LatestCheck[] | null;
 }
@@ -79,6 +92,7 @@ const UNANSWERED: Readonly<Record<ServerName, ErrorCode>> = {
 interface Stored {
   readonly reports: readonly StoredReport[];
   readonly waiting: Waiting;
+  readonly journal: JournalStatus | null;
   readonly checks: readonly LatestCheck[];
 }
 
@@ -88,7 +102,7 @@ export async function readStatus(config: Readonly<Config>): Promise<StatusDocume
   const pool = createPostgresPool({ url, role, applicationName: 'tollbook-status', connectionsMax: 2 });
   const kafka = createKafka({ brokers: config.kafkaBrokers.split(','), clientId: 'tollbook-status', retries: 0 });
   const [postgres, redis, log] = await Promise.all([
-    asked('postgres', () => readStored(pool)),
+    asked('postgres', () => readStored(pool, config.commandsTopic)),
     asked('redis', () => readRedis(config.redisUrl)),
     asked('kafka', () => readLog(kafka, pool, [config.topicPending, config.topicCompleted])),
   ]);
@@ -102,6 +116,8 @@ export async function readStatus(config: Readonly<Config>): Promise<StatusDocume
     servers,
     partitions,
     processes,
+    lost_history: postgres.found === undefined ? null : lostHistoryOf(reports),
+    journal: postgres.found?.stored.journal ?? null,
     waiting: postgres.found?.stored.waiting ?? null,
     checks: postgres.found?.stored.checks ?? null,
   };
@@ -144,7 +160,7 @@ async function asked<T extends { readonly version: string | null }>(
   }
 }
 
-async function readStored(pool: pg.Pool): Promise<{ version: string; stored: Stored }> {
+async function readStored(pool: pg.Pool, commandsTopic: string): Promise<{ version: string; stored: Stored }> {
   const { rows } = await pool
     .query<{ version: string; isReadOnly: boolean }>(
       `SELECT current_setting('server_version') AS version, current_setting('transaction_read_only') = 'on' AS "isReadOnly"`,
@@ -157,9 +173,31 @@ async function readStored(pool: pg.Pool): Promise<{ version: string; stored: Sto
   const stored = {
     reports: await readReports(pool),
     waiting: await readWaiting(pool),
+    journal: commandsTopic === '' ? null : await readJournal(pool, commandsTopic),
     checks: await readLatestChecks(pool),
   };
   return { version: server?.version ?? 'unknown', stored };
+}
+
+async function readJournal(pool: pg.Pool, topic: string): Promise<JournalStatus> {
+  const { commands, oldestS } = await readJournalLag(rowsThrough(pool), topic);
+  return { topic, commands_waiting: commands, oldest_seconds: Math.round(oldestS * 10) / 10 };
+}
+
+/** Each loss once, as the process tells that knows the most of it. */
+function lostHistoryOf(reports: readonly StoredReport[]): LostHistoryDocument[] {
+  const told = reports
+    .filter(({ ageS }) => ageS < SILENT_AFTER_S)
+    // A process of an older version does not tell.
+    .flatMap(({ report }) => (report as Partial<ReadinessDocument>).lost_history ?? []);
+  const widest = new Map<string, LostHistoryDocument>();
+  for (const lost of told) {
+    const known = widest.get(sourceName(lost));
+    if (known === undefined || lost.to_batch - lost.from_batch > known.to_batch - known.from_batch) {
+      widest.set(sourceName(lost), lost);
+    }
+  }
+  return [...widest.values()];
 }
 
 async function readRedis(url: string): Promise<{ version: string | null }> {

@@ -7,11 +7,9 @@ import type { Kafka } from 'kafkajs';
 import { DurableProducer } from '../runtime/durable-producer.js';
 import { TollbookError } from '../runtime/errors.js';
 import { type Anchor, type AnchorPlace, anchorText, type FoundAnchor, readAnchor } from './anchor.js';
-import { fetchBytesFor, type LogBounds, TopicReader } from './topic/topic-reader.js';
+import { readPortions } from './topic/topic-portions.js';
+import { type LogBounds, TopicReader } from './topic/topic-reader.js';
 import { sourceName } from './verify-chain.js';
-
-/** Offsets read at once: a topic that was never compacted may hold millions. */
-const TAKE_MAX = 5_000n;
 
 /** A topic of anchors. */
 export class AnchorTopic implements AnchorPlace {
@@ -59,14 +57,10 @@ export class AnchorTopic implements AnchorPlace {
 
 async function* readAll(reader: TopicReader, bounds: readonly LogBounds[]): AsyncGenerator<FoundAnchor> {
   try {
-    for (const { source, start, end } of bounds) {
-      const partition = reader.partition(source, { from: start, bytesMax: fetchBytesFor(1) });
-      for (let from = start; from < end; from += TAKE_MAX) {
-        const { messages } = await partition.take(from + TAKE_MAX < end ? from + TAKE_MAX : end);
-        for (const { value, kafkaOffset } of messages) {
-          // A tombstone takes an anchor back for good: whoever may write here may do so.
-          if (value !== null) yield readAnchor(value.toString('utf8'), `${sourceName(source)}/${kafkaOffset}`);
-        }
+    for await (const { source, messages } of readPortions(reader, bounds)) {
+      for (const { value, kafkaOffset } of messages) {
+        // A tombstone takes an anchor back for good: whoever may write here may do so.
+        if (value !== null) yield readAnchor(value.toString('utf8'), `${sourceName(source)}/${kafkaOffset}`);
       }
     }
   } finally {

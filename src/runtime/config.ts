@@ -17,7 +17,7 @@ import {
   MinLength,
   validateSync,
 } from 'class-validator';
-import { discoverStack } from '../stack/discover.js';
+import { discoverStack, STACK_DEFAULTS } from '../stack/discover.js';
 import { TollbookError } from './errors.js';
 import { ownValue } from './name-map.js';
 
@@ -197,6 +197,10 @@ export class Config {
   @IsIn(['estimate', 'none'])
   defaultHoldPolicy!: 'estimate' | 'none';
 
+  /** The topic that every command is published to, from which a restored database takes back what it lost; empty: to none. */
+  @Matches(/^([A-Za-z0-9][A-Za-z0-9._-]{0,127})?$/, { message: 'must be a topic name or empty' })
+  commandsTopic!: string;
+
   /** The topic that heads of chains are anchored in; empty: in none. */
   @Matches(/^([A-Za-z0-9][A-Za-z0-9._-]{0,127})?$/, { message: 'must be a topic name or empty' })
   anchorTopic!: string;
@@ -274,6 +278,7 @@ export const SETTINGS: Readonly<Record<keyof Config, Setting>> = {
   defaultDailyQuota: { env: 'TOLLBOOK_DEFAULT_DAILY_QUOTA', fallback: 'unlimited', kind: 'quota' },
   defaultMonthlyQuota: { env: 'TOLLBOOK_DEFAULT_MONTHLY_QUOTA', fallback: 'unlimited', kind: 'quota' },
   defaultHoldPolicy: { env: 'TOLLBOOK_DEFAULT_HOLD_POLICY', fallback: 'estimate', kind: 'text' },
+  commandsTopic: { env: 'TOLLBOOK_COMMANDS_TOPIC', fallback: '', kind: 'text' },
   anchorTopic: { env: 'TOLLBOOK_ANCHOR_TOPIC', fallback: '', kind: 'text' },
   anchorFile: { env: 'TOLLBOOK_ANCHOR_FILE', fallback: '', kind: 'text' },
   anchorIntervalMs: { env: 'TOLLBOOK_ANCHOR_INTERVAL_MS', fallback: String(MINUTE_MS), kind: 'integer' },
@@ -290,10 +295,10 @@ export type Environment = Readonly<Record<string, string | undefined>>;
  * Throws CONFIG_INVALID that lists every problem with its variable, the value found and what is allowed.
  */
 export function loadConfig(environment: Environment = process.env): Readonly<Config> {
-  const stack = discoverStack();
+  const stack = stackSettings(environment);
   const config = new Config();
   for (const [property, setting] of Object.entries(SETTINGS) as [keyof Config, Setting][]) {
-    const found = ownValue(environment, setting.env) || stack?.[setting.env as keyof typeof stack] || setting.fallback;
+    const found = ownValue(environment, setting.env) || ownValue(stack, setting.env) || setting.fallback;
     Object.assign(config, { [property]: parseSetting(found, setting.kind) });
   }
   const inheritsOwner = config.databaseOwnerUrl === '';
@@ -314,6 +319,13 @@ export function loadConfig(environment: Environment = process.env): Readonly<Con
     );
   }
   return Object.freeze(config);
+}
+
+/** What the local stack says for settings that are not given; its journal only together with its Kafka. */
+function stackSettings(environment: Environment): Environment {
+  const addresses = discoverStack();
+  const isItsKafka = addresses !== undefined && !ownValue(environment, 'KAFKA_BROKERS');
+  return { ...addresses, ...(isItsKafka ? STACK_DEFAULTS : {}) };
 }
 
 function parseSetting(found: string, kind: Setting['kind']): string | number | boolean | undefined {

@@ -262,6 +262,13 @@ export const ERROR_CODES = {
     meaning: 'A dead letter to redrive came from a topic that is neither of the two configured ones.',
     remedy: 'Set TOLLBOOK_TOPIC_PENDING or TOLLBOOK_TOPIC_COMPLETED to the topic it came from, for this command.',
   },
+  HISTORY_WENT_BACK: {
+    disposition: 'abandon',
+    meaning:
+      'PostgreSQL was put back to an earlier state: batches of commands, redrives or repairs that were committed are gone. Charges come back from Kafka by themselves.',
+    remedy:
+      'Find out which state was restored. `tollbook commands replay` books the commands of the journal again; redrive and repair again what else is named.',
+  },
   LEDGER_CORRUPT: {
     disposition: 'halt',
     meaning: 'A proof failed: a hash, a chain, a sequence or a balance does not follow from the entries.',

@@ -26,6 +26,7 @@ export const FAULT_POINTS = {
   'charge.woken': 'charge-protocol.ts, after 7: the offset is not yet committed to Kafka',
   'charge.hinted': 'usage-consumer.ts: the offset is committed to Kafka',
   'command.booked': 'a command is committed, neither projected nor answered',
+  'journal.published': 'journal-follower.ts, 3 to 4: Kafka has the commands, the position is not moved',
   'expiry.found': 'hold-expiry.ts: holds found due, not yet booked',
   'expiry.booked': 'hold-expiry.ts: booked, the projector not yet woken',
   'projection.versions-read': 'projection.ts, 1 to 2',

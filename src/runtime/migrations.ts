@@ -21,6 +21,7 @@ import { ChargedLogs1768089600000 } from '../../migrations/1768089600000-charged
 import { SetAsideHashes1768262400000 } from '../../migrations/1768262400000-set-aside-hashes.js';
 import { UnreadableRecords1768348800000 } from '../../migrations/1768348800000-unreadable-records.js';
 import { PriceRows1768435200000 } from '../../migrations/1768435200000-price-rows.js';
+import { CommandJournal1768521600000 } from '../../migrations/1768521600000-command-journal.js';
 import { ensureApplicationRole } from './application-role.js';
 import { TollbookError } from './errors.js';
 import { translatePostgresError } from './postgres.js';
@@ -41,6 +42,7 @@ const MIGRATIONS: readonly (new () => MigrationInterface)[] = [
   SetAsideHashes1768262400000,
   UnreadableRecords1768348800000,
   PriceRows1768435200000,
+  CommandJournal1768521600000,
 ];
 const MIGRATION_NAMES = MIGRATIONS.map(({ name }) => name);
 const MIGRATIONS_TABLE = 'schema_migrations';

@@ -13,6 +13,9 @@ const MESSAGE_BYTES_MAX = 16 * 1024 * 1024;
 /** From so many replicas on one may fail while two still hold whatever was acknowledged. */
 const REPLICAS_FOR_TWO_IN_SYNC = 3;
 
+/** No time and no size after which Kafka deletes. */
+const KEPT_FOR_EVER = { 'retention.ms': '-1', 'retention.bytes': '-1' } as const;
+
 /** How many replicas must hold a message before it is acknowledged. */
 export function inSyncReplicasMin(replicas: number): number {
   return replicas >= REPLICAS_FOR_TWO_IN_SYNC ? 2 : 1;
@@ -27,6 +30,11 @@ export function usageTopicSettings(replicas: number): Readonly<Record<string, st
     'min.insync.replicas': String(inSyncReplicasMin(replicas)),
     'unclean.leader.election.enable': 'false',
   };
+}
+
+/** The settings of a new journal of commands: those of a usage topic, and nothing is ever deleted. */
+export function journalTopicSettings(replicas: number): Readonly<Record<string, string>> {
+  return { ...usageTopicSettings(replicas), ...KEPT_FOR_EVER };
 }
 
 /** A setting with which events may be lost when brokers fail. */
@@ -54,13 +62,29 @@ export async function checkUsageTopics(admin: Admin, topics: readonly string[]):
   return risks;
 }
 
+/** The same for a journal of commands, which Kafka must keep whole. */
+export async function checkJournalTopic(admin: Admin, topic: string): Promise<RiskySetting[]> {
+  const risks = await checkUsageTopics(admin, [topic]);
+  const settings = (await readSettings(admin, [topic])).get(topic);
+  const limited = Object.entries(KEPT_FOR_EVER).flatMap(([setting, advised]) => {
+    const found = settings?.get(setting) ?? advised;
+    return found === advised ? [] : [{ topic, setting, found, advised }];
+  });
+  return [...risks, ...limited];
+}
+
 async function readSettings(admin: Admin, topics: readonly string[]): Promise<Map<string, Map<string, string>>> {
   const { resources } = await admin.describeConfigs({
     includeSynonyms: false,
     resources: topics.map((name) => ({
       type: kafkajs.ConfigResourceTypes.TOPIC,
       name,
-      configNames: ['cleanup.policy', 'min.insync.replicas', 'unclean.leader.election.enable'],
+      configNames: [
+        'cleanup.policy',
+        'min.insync.replicas',
+        'unclean.leader.election.enable',
+        ...Object.keys(KEPT_FOR_EVER),
+      ],
     })),
   });
   return new Map(

@@ -6,7 +6,7 @@
 import { isSameProcess } from './server-process.js';
 import { addressesOf, readState, resolveStackDir, serversOf, type StackAddresses } from './stack-state.js';
 
-export type { StackAddresses } from './stack-state.js';
+export { STACK_DEFAULTS, type StackAddresses } from './stack-state.js';
 
 /**
  * Finds the local stack recorded below a folder (or in TOLLBOOK_STACK_DIR).

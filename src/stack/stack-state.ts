@@ -35,6 +35,9 @@ export interface StackAddresses {
   readonly REDIS_URL: string;
 }
 
+/** Settings beside the addresses that hold on a local stack unless they are given: it keeps a journal of commands. */
+export const STACK_DEFAULTS = { TOLLBOOK_COMMANDS_TOPIC: 'ledger.commands' } as const;
+
 /** What is remembered of one server: its ports stay its own while it is down. */
 export interface ServerRecord {
   port: number;

@@ -8,6 +8,7 @@ import { openOwnerPool, type TestDatabase } from './test-database.js';
 
 /** In an order that no foreign key minds. */
 const TABLES = [
+  'journal_positions',
   ...['ledger_entries', 'ledger_batches', 'accounts', 'open_holds', 'stream_cursors', 'stream_gaps'],
   ...['dead_letters', 'dead_letter_actions', 'skipped_events', 'unpriced_usage', 'ledger_commands'],
 ];

@@ -8,7 +8,7 @@ import { expect } from 'chai';
 import type { Admin, Kafka } from 'kafkajs';
 import type pg from 'pg';
 import { defaultTerms, type LedgerProcess, startLedgerProcess } from '../../src/cli/ledger-process.js';
-import { createTopics } from '../../src/cli/topics-command.js';
+import { createJournalTopic, createTopics } from '../../src/cli/topics-command.js';
 import type { ChunkOutcome } from '../../src/consumers/charge-protocol.js';
 import { streamLag } from '../../src/consumers/stream-lag.js';
 import { bookCommand } from '../../src/ledger/commands/book-command.js';
@@ -108,6 +108,7 @@ export class LedgerWorld {
     };
     const world = new LedgerWorld(environment, database, openApplicationPool(database), testRedis);
     await createTopics(world.kafka, world.topics, { partitions: options.partitions ?? PARTITIONS });
+    if (world.config.commandsTopic !== '') await createJournalTopic(world.kafka, world.config.commandsTopic);
     await world.admin.connect();
     return world;
   }
@@ -224,7 +225,8 @@ export class LedgerWorld {
     await waitForRedis(this.testRedis.redis, REDIS_WAIT_MS);
     await this.testRedis.close();
     await this.database.drop();
-    await deleteTopics(this.kafka, this.topics);
+    const { commandsTopic } = this.config;
+    await deleteTopics(this.kafka, [...this.topics, ...(commandsTopic === '' ? [] : [commandsTopic])]);
   }
 
   #assertAlive(): void {

@@ -18,7 +18,7 @@ import { safeInteger } from '../../ledger/postgres/rows.js';
 import { type Clock, systemClock } from '../../runtime/clock.js';
 import { TollbookError } from '../../runtime/errors.js';
 import { type BatchSeal, rowsOf } from '../reconcile/ledger-batches.js';
-import type { CommandRow } from './recorded-command.js';
+import type { CommandRow } from '../../ledger/commands/recorded-command.js';
 
 /** The batches of a replay: all with an id from `first` to `through`. */
 export interface RecordedSpan {

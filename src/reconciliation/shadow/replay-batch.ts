@@ -26,7 +26,7 @@ import { type BatchSeal, rowsOf } from '../reconcile/ledger-batches.js';
 import { sourceName } from '../reconcile/frozen-ranges.js';
 import { REPAIR_TOPIC } from '../repair/repair-stream.js';
 import type { MessageFeed } from './message-feed.js';
-import { commandOfRecord } from './recorded-command.js';
+import { commandOfRecord } from '../../ledger/commands/recorded-command.js';
 import { commandOf, decodedAtMs, defaultsOf, entriesOfBatch, gapsBefore, redrivesOf } from './recorded-ledger.js';
 import { recordedLetters } from './recorded-letters.js';
 import { RecordedGate } from './recorded-refusals.js';

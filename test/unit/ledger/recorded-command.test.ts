@@ -3,7 +3,7 @@ import { expect } from 'chai';
 import { contentOf } from '../../../src/ledger/commands/command-content.js';
 import type { LedgerCommand } from '../../../src/ledger/commands/command.js';
 import { parseAmount } from '../../../src/ledger/money.js';
-import { commandOfRecord } from '../../../src/reconciliation/shadow/recorded-command.js';
+import { commandOfRecord } from '../../../src/ledger/commands/recorded-command.js';
 import { isTollbookError } from '../../../src/runtime/errors.js';
 
 const identity = { tenantId: 'acme', key: 'k-1', actor: 'ops', reason: 'because' };

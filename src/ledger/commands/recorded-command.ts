@@ -1,11 +1,11 @@
 /**
- * Owns: reading a command back from its record: the inverse of `contentOf` (ledger/commands/command-content.ts).
+ * Owns: reading a command back from its record: the inverse of `contentOf` (command-content.ts).
  * Invariants: pure; the command returned has the content it was read from, so that booking it again is the same command.
  */
-import type { HoldPolicy } from '../../ledger/account.js';
-import type { CommandContent } from '../../ledger/commands/command-content.js';
-import type { CommandIdentity, CommandKind, GivenPrices, LedgerCommand } from '../../ledger/commands/command.js';
-import { type AmountNano, parseAmount } from '../../ledger/money.js';
+import type { HoldPolicy } from '../account.js';
+import type { CommandContent } from './command-content.js';
+import type { CommandIdentity, CommandKind, GivenPrices, LedgerCommand } from './command.js';
+import { type AmountNano, parseAmount } from '../money.js';
 import { TollbookError } from '../../runtime/errors.js';
 import { ownValue } from '../../runtime/name-map.js';
 

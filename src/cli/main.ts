@@ -12,40 +12,11 @@ import 'reflect-metadata';
 import { Command, CommanderError } from 'commander';
 import { isTollbookError } from '../runtime/errors.js';
 import { armFaultsFrom } from '../runtime/fault-points.js';
-import { registerAccountCommands } from './account-commands.js';
-import { registerAccountShowCommands } from './account-show-command.js';
-import { registerAnchorsCommand } from './anchors-command.js';
-import { registerAuditCommand } from './audit-command.js';
-import { registerBenchCommand } from './bench-command.js';
-import { registerCommandsCommand } from './commands-command.js';
-import { registerConsumeCommand } from './consume-command.js';
-import { registerContractCommand } from './contract-command.js';
-import { registerCursorsCommand } from './cursors-command.js';
-import { registerDeadLettersCommand } from './dead-letters-command.js';
-import { registerDemoCommand } from './demo-command.js';
-import { registerDocsCommand } from './docs-command.js';
-import { registerEntriesCommand } from './entries-command.js';
-import { registerExportCommand } from './export-command.js';
-import { registerMigrateCommand } from './migrate-command.js';
-import { registerMoneyCommands } from './money-commands.js';
+import { commandsFor } from './command-modules.js';
 import { printNote } from './output.js';
 import { packageVersion } from './package-version.js';
-import { registerPricesCommand } from './prices-command.js';
-import { registerReceiptCommand } from './receipt-command.js';
-import { registerRebuildCommand } from './rebuild-command.js';
-import { registerReconcileCommand } from './reconcile-command.js';
-import { registerReplayCommand } from './replay-command.js';
-import { registerRepriceCommand } from './reprice-command.js';
-import { registerSimulateCommand } from './simulate-command.js';
-import { registerStackCommand } from './stack-command.js';
-import { registerStatusCommand } from './status-command.js';
-import { registerTopicsCommand } from './topics-command.js';
-import { registerTraceCommands } from './trace-commands.js';
-import { registerUnpricedCommand } from './unpriced-command.js';
-import { registerTraceShowCommand } from './trace-show-command.js';
-import { registerVerifyCommand } from './verify-command.js';
 
-function program(): Command {
+async function program(args: readonly string[]): Promise<Command> {
   const tollbook = new Command('tollbook')
     .description('The event-sourced billing ledger behind LLM gateways.')
     .version(packageVersion())
@@ -54,36 +25,7 @@ function program(): Command {
       'after',
       '\nEvery command reads KAFKA_BROKERS, DATABASE_URL and REDIS_URL, and finds the local stack by itself when they are unset.',
     );
-  registerStackCommand(tollbook);
-  registerMigrateCommand(tollbook);
-  registerTopicsCommand(tollbook);
-  registerConsumeCommand(tollbook);
-  registerAccountCommands(tollbook);
-  registerMoneyCommands(tollbook);
-  registerTraceCommands(tollbook);
-  registerCommandsCommand(tollbook);
-  registerPricesCommand(tollbook);
-  registerUnpricedCommand(tollbook);
-  registerAccountShowCommands(tollbook);
-  registerEntriesCommand(tollbook);
-  registerTraceShowCommand(tollbook);
-  registerStatusCommand(tollbook);
-  registerCursorsCommand(tollbook);
-  registerDeadLettersCommand(tollbook);
-  registerVerifyCommand(tollbook);
-  registerAnchorsCommand(tollbook);
-  registerReceiptCommand(tollbook);
-  registerRebuildCommand(tollbook);
-  registerAuditCommand(tollbook);
-  registerExportCommand(tollbook);
-  registerReconcileCommand(tollbook);
-  registerReplayCommand(tollbook);
-  registerRepriceCommand(tollbook);
-  registerSimulateCommand(tollbook);
-  registerContractCommand(tollbook);
-  registerDemoCommand(tollbook);
-  registerDocsCommand(tollbook);
-  registerBenchCommand(tollbook);
+  for (const register of await commandsFor(args)) register(tollbook);
   forEachCommand(tollbook, (command) => command.exitOverride());
   return tollbook;
 }
@@ -105,7 +47,7 @@ function exitCodeOf(error: unknown): number {
 
 try {
   armFaultsFrom(process.env);
-  await program().parseAsync();
+  await (await program(process.argv.slice(2))).parseAsync();
   process.exit(process.exitCode ?? 0);
 } catch (error) {
   process.exit(exitCodeOf(error));

@@ -86,7 +86,7 @@ function explain(kind: UsageKind, wire: WireObject): Rejection {
   }
   const problems = contractProblems(kind, wire);
   if (problems.length > 0) return reject('INVALID_EVENT', joinProblems(problems));
-  const [error] = schemaChecks[kind].errors ?? [];
+  const [error] = schemaChecks()[kind].errors ?? [];
   return reject('INVALID_EVENT', `${error?.instancePath ?? ''}: ${error?.message ?? 'breaks the published schema'}`);
 }
 
@@ -94,7 +94,7 @@ function bySchema<K extends UsageKind, E>(kind: K, bytes: Buffer, toEvent: (wire
   const parsed = parse(bytes);
   if (!parsed.ok) return parsed;
   const wire = parsed.event;
-  const isValid = schemaChecks[kind](wire);
+  const isValid = schemaChecks()[kind](wire);
   const repeated = repeatedKey(parsed.text);
   if (repeated !== undefined && !isOfForeignVersion(wire)) return repeats(repeated);
   if (isValid) return { ok: true, event: toEvent(wire) };
@@ -141,5 +141,5 @@ export function decodeCompleted(bytes: Buffer | null, limits: GateLimits): GateR
 
 /** Checks an event in its wire form before it is published, with the rules that the consumer applies; never throws. */
 export function validateForPublish(kind: UsageKind, wire: WireObject): typeof ACCEPTED | Rejection {
-  return schemaChecks[kind](wire) ? ACCEPTED : explain(kind, wire);
+  return schemaChecks()[kind](wire) ? ACCEPTED : explain(kind, wire);
 }

@@ -30,5 +30,10 @@ function compileSchemaChecks(): SchemaChecks {
   };
 }
 
-/** The compiled published schemas. */
-export const schemaChecks: SchemaChecks = compileSchemaChecks();
+let compiled: SchemaChecks | undefined;
+
+/** The compiled published schemas; compiled when they are asked for first, for most commands never do. */
+export function schemaChecks(): SchemaChecks {
+  compiled ??= compileSchemaChecks();
+  return compiled;
+}

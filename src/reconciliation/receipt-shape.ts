@@ -3,7 +3,7 @@
  * Does not own: whether the fields fit each other (receipt-check.ts).
  * Invariants: every object has all of its fields and no other: what is not checked has no place in a receipt.
  */
-import { Ajv, type ErrorObject } from 'ajv';
+import { Ajv, type ErrorObject, type ValidateFunction } from 'ajv';
 import { type Receipt, RECEIPT_FORMAT } from './receipt.js';
 
 const text = { type: 'string' };
@@ -37,7 +37,13 @@ const RECEIPT_SCHEMA = object({
   document_hash: hash,
 });
 
-const validate = new Ajv({ strict: true, allowUnionTypes: true }).compile<Receipt>(RECEIPT_SCHEMA);
+let compiled: ValidateFunction<Receipt> | undefined;
+
+/** The compiled schema; compiled when it is asked for first. */
+function receiptCheck(): ValidateFunction<Receipt> {
+  compiled ??= new Ajv({ strict: true, allowUnionTypes: true }).compile<Receipt>(RECEIPT_SCHEMA);
+  return compiled;
+}
 
 /** A receipt of the right shape, or where it is not and why. */
 export type ShapedReceipt =
@@ -52,6 +58,7 @@ export function readReceipt(document: string): ShapedReceipt {
   } catch (error) {
     return { kind: 'misshapen', where: 'document', why: error instanceof Error ? error.message : String(error) };
   }
+  const validate = receiptCheck();
   if (validate(value)) return { kind: 'receipt', receipt: value };
   const [first] = validate.errors ?? [];
   return { kind: 'misshapen', where: placeOf(first), why: reasonOf(first) };

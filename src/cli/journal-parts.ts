@@ -17,7 +17,7 @@ import type { Logger } from '../runtime/logger.js';
 import type { Metrics } from '../runtime/metrics.js';
 
 const FOLLOW_INTERVAL_MS = 1_000;
-const WATCH_INTERVAL_MS = 5_000;
+const WATCH_INTERVAL_MS = 2_000;
 /** Some two seconds in all: the position of a stream is locked meanwhile. */
 const PRODUCER_RETRIES = 4;
 

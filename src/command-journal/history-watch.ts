@@ -2,8 +2,10 @@
  * Owns: noticing that PostgreSQL was put back to an earlier state, and telling it until it is mended: the chains of
  * commands, redrives and repairs have no source from which they come back by themselves, as charges have.
  * Does not own: booking them again (replay-commands.ts).
- * Two memories are held against the database: the ends of the chains as this process has seen them, and, for commands, the
- * end of the journal, which outlives every process.
+ * Two memories are held against the database:
+ * - The ends of the chains as this process has seen them, in every round.
+ * - For commands, the end of the journal, which outlives every process and knows what was booked since the last round: at the
+ *   start, whenever another server or database has taken over, and until a loss is mended.
  * Invariants: reads only; never rejects; a loss is told as an ERROR at once and again and again; one of commands is over
  * when the ledger has every command that the journal has of the lost batches, any other one when the process ends.
  */
@@ -12,6 +14,7 @@ import { sourceName, type StreamSource } from '../ledger/batch.js';
 import { COMMAND_TOPIC } from '../ledger/commands/command-stream.js';
 import { REDRIVE_TOPIC } from '../ledger/dead-letter.js';
 import type { ReadRows } from '../ledger/postgres/anchor-rows.js';
+import { readDatabaseIdentity } from '../ledger/postgres/chain-tails.js';
 import { REPAIR_TOPIC } from '../reconciliation/repair/repair-stream.js';
 import type { Clock } from '../runtime/clock.js';
 import { isTollbookError } from '../runtime/errors.js';
@@ -46,7 +49,8 @@ export class HistoryWatch {
   readonly #options: HistoryWatchOptions;
   readonly #memory: ChainMemory;
   readonly #lost = new Map<string, LostHistory>();
-  #isJournalCompared = false;
+  /** The database that the journal was last compared with. */
+  #comparedWith: string | undefined;
   #toldAtMs = Number.NEGATIVE_INFINITY;
   #timer: NodeJS.Timeout | undefined;
   #round: Promise<void> = Promise.resolve();
@@ -76,18 +80,19 @@ export class HistoryWatch {
 
   /** Looks once. Throws POSTGRES_*, KAFKA_UNAVAILABLE, TOPIC_MISSING. */
   async look(): Promise<void> {
+    const identity = await readDatabaseIdentity(this.#options.rows);
     for (const batches of await this.#memory.compare()) this.#note(batches);
     this.#tell();
-    await this.#compareJournal();
+    await this.#compareJournal(identity);
     this.#tell();
   }
 
-  async #compareJournal(): Promise<void> {
+  async #compareJournal(identity: string): Promise<void> {
     const { journal, rows } = this.#options;
     const isAlarmed = this.lost().some(({ source }) => source.topic === COMMAND_TOPIC);
-    if (journal === undefined || (this.#isJournalCompared && !isAlarmed)) return;
+    if (journal === undefined || (this.#comparedWith === identity && !isAlarmed)) return;
     const tail = await readJournalTail(journal.kafka, rows, journal.topic);
-    this.#isJournalCompared = true;
+    this.#comparedWith = identity;
     for (const batches of tail.lost) this.#note(batches);
     for (const lost of this.lost()) if (isMended(lost, tail)) this.#end(lost);
   }

@@ -3,20 +3,20 @@
  * out of disk. Each test names its row of docs/failure-windows.md.
  */
 import { spawnSync } from 'node:child_process';
-import { chownSync, cpSync, mkdtempSync, renameSync, rmSync, statSync } from 'node:fs';
+import { mkdtempSync, rmSync } from 'node:fs';
 import path from 'node:path';
 import { expect } from 'chai';
 import {
   asSuperuser,
   cutConnections,
   dataFolderOf,
-  haltServer,
   isRunning,
   reviveServer,
   signalServer,
   useFaultStack,
 } from '../support/fault-stack.js';
 import { FaultWorld } from '../support/fault-world.js';
+import { backUpPostgres, ownLike, restorePostgres } from '../support/postgres-backup.js';
 import { runTollbook } from '../support/tollbook-cli.js';
 import { completion, COMPLETION_COST, messageOf, send } from '../support/usage-messages.js';
 import { waitUntil } from '../support/wait-until.js';
@@ -81,11 +81,11 @@ describe('charging while PostgreSQL', function () {
     await world.ledger.publish(first);
     const child = world.start();
     await charged();
-    await backUp();
+    await backUpPostgres();
     await world.ledger.publish(second);
     await charged();
     const entries = await world.ledger.count('ledger_entries');
-    const brokenAtMs = await restore();
+    const brokenAtMs = await restorePostgres();
     expect(await world.ledger.count('ledger_entries')).to.be.below(entries);
     await world.recover('PostgreSQL restored from an older backup', brokenAtMs, [child]);
     expect(child.log()).to.include('quota hash is ahead of its ledger');
@@ -98,9 +98,9 @@ describe('charging while PostgreSQL', function () {
     await send(kafka, config.topicCompleted, old);
     const child = world.start();
     await charged();
-    await backUp();
+    await backUpPostgres();
     await redrive(old.length);
-    const brokenAtMs = await restore();
+    const brokenAtMs = await restorePostgres();
     expect(await world.ledger.count('dead_letters')).to.equal(old.length);
     await redrive(old.length);
     world.besides.push(...old.map(() => COMPLETION_COST));
@@ -131,44 +131,11 @@ describe('charging while PostgreSQL', function () {
     }
   });
 
-  /** Copies the data of the server as they are now. */
-  async function backUp(): Promise<void> {
-    const data = dataFolderOf('postgres');
-    await haltServer('postgres');
-    rmSync(olderThan(data), { recursive: true, force: true });
-    cpSync(data, olderThan(data), { recursive: true, preserveTimestamps: true });
-    ownLike(data, olderThan(data));
-    await reviveServer('postgres');
-  }
-
-  /** Replaces the data by those of the backup; returns when, by performance.now(). */
-  async function restore(): Promise<number> {
-    const data = dataFolderOf('postgres');
-    await haltServer('postgres');
-    rmSync(data, { recursive: true });
-    renameSync(olderThan(data), data);
-    const brokenAtMs = performance.now();
-    await reviveServer('postgres');
-    return brokenAtMs;
-  }
-
   async function charged(): Promise<void> {
     await waitUntil('everything published is charged', async () => (await world.ledger.lag()) === 0n, 60_000);
   }
 });
 
-function olderThan(folder: string): string {
-  return `${folder}-older`;
-}
-
 function mount(folder: string, size: string, how = ''): boolean {
   return spawnSync('mount', ['-t', 'tmpfs', '-o', `${how}size=${size}`, 'tmpfs', folder]).status === 0;
-}
-
-/** Gives a folder and all below it the owner and the rights of another. */
-function ownLike(model: string, folder: string): void {
-  const { uid, gid } = statSync(model);
-  chownSync(folder, uid, gid);
-  spawnSync('chown', ['-R', `${uid}:${gid}`, folder]);
-  spawnSync('chmod', ['700', folder]);
 }

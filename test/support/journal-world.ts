@@ -39,7 +39,8 @@ export function journalSettings(): { TOLLBOOK_COMMANDS_TOPIC: string } {
 
 /** A world with a journal of its own. */
 export class JournalWorld {
-  private constructor(readonly ledger: LedgerWorld) {}
+  /** The journal of a ledger whose settings name one. */
+  constructor(readonly ledger: LedgerWorld) {}
 
   static async create(): Promise<JournalWorld> {
     return new JournalWorld(await LedgerWorld.create({ partitions: 1, settings: journalSettings() }));

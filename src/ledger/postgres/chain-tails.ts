@@ -21,6 +21,15 @@ export interface TailBatch {
 /** What of the chains is known already: the last batch of each. */
 export type SeenBatch = Pick<TailBatch, 'source' | 'batchNo'>;
 
+/** What tells a database from the one that was there before: when its server started, and when it was created on it. Throws POSTGRES_*. */
+export async function readDatabaseIdentity(rowsOf: ReadRows): Promise<string> {
+  const [row] = await rowsOf<{ identity: string }>(
+    `SELECT pg_postmaster_start_time()::text || '/' || d.oid AS identity
+     FROM pg_database d WHERE d.datname = current_database()`,
+  );
+  return row?.identity ?? '';
+}
+
 /** The last batches of the chains of some topics that were not seen yet, each chain in its order. Throws POSTGRES_*. */
 export async function readChainTails(
   rowsOf: ReadRows,

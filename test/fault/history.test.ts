@@ -1,4 +1,7 @@
-/** Owns: a PostgreSQL that is put back to an earlier state: who is told, and how everything comes back. */
+/**
+ * Owns: a PostgreSQL that is put back to an earlier state: who is told, and how everything comes back. The test names its row
+ * of docs/failure-windows.md.
+ */
 import { expect } from 'chai';
 import type { CreditCommand } from '../../src/ledger/commands/command.js';
 import { commandSource } from '../../src/ledger/commands/command-stream.js';
@@ -19,7 +22,7 @@ const WAIT_MS = 60_000;
 const TENANT = 'acme';
 const BY = { actor: 'ops', reason: 'by hand' };
 
-describe('a PostgreSQL that is put back to an earlier state', function () {
+describe('commands in a journal', function () {
   this.timeout(240_000);
   let world: FaultWorld;
   let journal: JournalWorld;
@@ -33,7 +36,7 @@ describe('a PostgreSQL that is put back to an earlier state', function () {
 
   afterEach(() => world.close());
 
-  it('commands booked since then: somebody is told which are gone, and the journal and Kafka bring all of it back', async () => {
+  it('PostgreSQL put back to an earlier state, processes running: somebody is told what is gone, and all of it comes back', async () => {
     const { ledger } = world;
     const child = world.start({ settings: { TOLLBOOK_METRICS_PORT: '0' } });
     await journal.book(credit('kept', '10'));

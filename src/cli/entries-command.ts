@@ -10,10 +10,13 @@ import type { EntryFilter, EntryListing, EntryPage } from '../ledger/ledger-quer
 import { TollbookError } from '../runtime/errors.js';
 import { entriesCsv, entryDocument, entryTable } from './entry-documents.js';
 import { unknownAccount, withLedgerQueries } from './ledger-reading.js';
-import { identifier, instantValue, plainText, wholeNumber } from './option-values.js';
+import { identifier, instantValue, plainText, tagText, wholeNumber } from './option-values.js';
 import { printJson, printRaw, printText } from './output.js';
 
-interface EntriesFlags extends EntryFilter {
+interface EntriesFlags extends Omit<EntryFilter, 'userId' | 'projectId' | 'tags'> {
+  readonly user?: string;
+  readonly project?: string;
+  readonly tag?: Readonly<Record<string, string>>;
   readonly tenant: string;
   readonly at?: string;
   readonly after?: number;
@@ -67,6 +70,9 @@ function filterOptions(command: Command): Command {
     .option('--model <name>', 'only requests to this model', plainText)
     .option('--provider <name>', 'only requests to this provider', plainText)
     .option('--api-key-id <id>', 'only requests with this API key', plainText)
+    .option('--user <id>', 'only requests of this user', plainText)
+    .option('--project <id>', 'only requests of this project', plainText)
+    .option('--tag <name=value>', 'only requests with this tag; may be given again', tagText)
     .option('--since <time>', 'not before this time, RFC 3339', instantValue)
     .option('--until <time>', 'before this time, RFC 3339', instantValue)
     .addOption(
@@ -92,7 +98,18 @@ function listingOf(flags: EntriesFlags): EntryListing {
 }
 
 /** Only what filters: the flags hold other options too. */
-function filterOf({ type, status, model, provider, apiKeyId, by, since, until }: EntriesFlags): EntryFilter {
+function filterOf({
+  type,
+  status,
+  model,
+  provider,
+  apiKeyId,
+  user,
+  project,
+  tag,
+  ...times
+}: EntriesFlags): EntryFilter {
+  const { by, since, until } = times;
   return {
     by,
     ...(type === undefined ? {} : { type }),
@@ -100,6 +117,9 @@ function filterOf({ type, status, model, provider, apiKeyId, by, since, until }:
     ...(model === undefined ? {} : { model }),
     ...(provider === undefined ? {} : { provider }),
     ...(apiKeyId === undefined ? {} : { apiKeyId }),
+    ...(user === undefined ? {} : { userId: user }),
+    ...(project === undefined ? {} : { projectId: project }),
+    ...(tag === undefined ? {} : { tags: tag }),
     ...(since === undefined ? {} : { since }),
     ...(until === undefined ? {} : { until }),
   };

@@ -1,11 +1,13 @@
 /** Owns: parsing option values of the command line, with errors that say what is allowed. */
 import { InvalidArgumentError } from 'commander';
-import { LABEL_PATTERN } from '../contract/field-rules.js';
+import { LABEL_ALLOWED, LABEL_PATTERN } from '../contract/field-rules.js';
+import { tagProblem } from '../contract/tag-map.js';
 import { hasRealCalendarDay, INSTANT_ALLOWED, isInstant, normalizeInstant } from '../contract/instant.js';
 import { IDENTIFIER, IDENTIFIER_ALLOWED } from '../ledger/identifier.js';
 import { type AmountNano, parseAmount } from '../ledger/money.js';
 import { PRICE_BOOK_NAME, PRICE_BOOK_NAME_ALLOWED } from '../ledger/price-book.js';
 import { TollbookError } from '../runtime/errors.js';
+import { nameMap } from '../runtime/name-map.js';
 
 const PRINTABLE = /^[^\p{Cc}\p{Cs}]{1,500}$/u;
 
@@ -43,9 +45,19 @@ export function bookName(text: string): string {
 /** Parses the name of a provider or a model. */
 export function labelText(text: string): string {
   if (!LABEL_PATTERN.test(text)) {
-    throw new InvalidArgumentError('allowed: 1 to 128 of A-Z a-z 0-9 . _ : @ / + - and blank, a letter or digit first');
+    throw new InvalidArgumentError(`allowed: ${LABEL_ALLOWED}`);
   }
   return text;
+}
+
+/** Parses a tag, NAME=VALUE, and adds it to those that came before. */
+export function tagText(text: string, before: Readonly<Record<string, string>> = {}): Readonly<Record<string, string>> {
+  const sign = text.indexOf('=');
+  const tag = nameMap([...Object.entries(before), [text.slice(0, sign), text.slice(sign + 1)]]);
+  if (sign < 0 || tagProblem(tag) !== undefined) {
+    throw new InvalidArgumentError(`allowed: NAME=VALUE of a tag, and ${tagProblem({ '': 0 }) ?? ''}`);
+  }
+  return tag;
 }
 
 /** Parses a currency code. */

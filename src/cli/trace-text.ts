@@ -66,6 +66,7 @@ function whyOf({ description, detail }: LedgerEntry): string {
 
 function requestLines({ usage }: LedgerEntry): string[] {
   const { provider, model, stream, outcome, apiKeyId, presetItemId, priceVersion, allowNegative } = usage;
+  const tags = Object.entries(usage.tags ?? {}).map(([name, value]) => `tag ${name}=${value}`);
   const facts = [
     [provider, model].filter((name) => name !== null).join(' '),
     stream === null ? '' : stream ? 'streamed' : 'not streamed',
@@ -73,7 +74,11 @@ function requestLines({ usage }: LedgerEntry): string[] {
     allowNegative === true ? 'may go negative' : '',
     named('API key', apiKeyId),
     named('preset', presetItemId),
+    named('price class', usage.priceClass),
     named('price version', priceVersion),
+    named('user', usage.userId),
+    named('project', usage.projectId),
+    ...tags,
   ].filter((fact) => fact !== '');
   return facts.length === 0 ? [] : [`  ${facts.join(', ')}`];
 }

@@ -6,7 +6,7 @@
 import type { Command } from 'commander';
 import type pg from 'pg';
 import type { GivenPrices, PriceCommand } from '../ledger/commands/command.js';
-import { completedUsage } from '../ledger/pricing.js';
+import { meteredUsage } from '../ledger/pricing.js';
 import { PostgresLedgerStore } from '../ledger/postgres/postgres-ledger-store.js';
 import {
   countParked,
@@ -141,7 +141,7 @@ async function list(pool: pg.Pool, flags: ListFlags): Promise<void> {
 
 function parkedJson({ tenantId, traceId, event, meters, source, recordedAt }: OpenParked): object {
   const { provider, model, occurredAt, outcome, pricing } = event;
-  const usage = completedUsage(event, pricing ?? { currency: '' }).map(({ meter, quantity, pricePer1k }) => ({
+  const usage = meteredUsage(event.usage, pricing ?? { currency: '' }).map(({ meter, quantity, pricePer1k }) => ({
     ...{ meter, quantity, pricePer1k: pricePer1k ?? null },
   }));
   return {

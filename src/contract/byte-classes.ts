@@ -34,25 +34,33 @@ export interface TextForm {
   readonly lengthMax: number;
 }
 
-const LETTER_OR_DIGIT = 1;
+const IDENTIFIER_FIRST = 1;
 const IDENTIFIER_REST = 2;
-const LABEL_REST = 4;
-const SMALL_LETTER = 8;
-const METER_REST = 16;
-const CAPITAL = 32;
-const REASON_BYTE = 64;
-const PRICE_BYTE = 128;
+const LABEL_FIRST = 4;
+const LABEL_REST = 8;
+const LETTER_OR_DIGIT = 16;
+const WORD_REST = 32;
+const SMALL_LETTER = 64;
+const METER_REST = 128;
+const CAPITAL = 256;
+const REASON_BYTE = 512;
+const PRICE_BYTE = 1024;
 
 const SMALL = 'abcdefghijklmnopqrstuvwxyz';
 const CAPITALS = SMALL.toUpperCase();
 const DIGITS = '0123456789';
 const ALPHANUMERIC = `${CAPITALS}${SMALL}${DIGITS}`;
+const OTHERS_OF_IDENTIFIERS = '._:@/|=+%#!$&*-';
+const OTHERS_OF_LABELS = `${OTHERS_OF_IDENTIFIERS}~[](),`;
 const OTHERS_OF_REASONS = " !#$%&'()*+,-./:;<=>?@[]^_`{|}~";
 
 const MEMBERS: readonly (readonly [number, string])[] = [
+  [IDENTIFIER_FIRST, `${ALPHANUMERIC}${OTHERS_OF_IDENTIFIERS}`],
+  [IDENTIFIER_REST, `${ALPHANUMERIC}${OTHERS_OF_IDENTIFIERS}~`],
+  [LABEL_FIRST, `${ALPHANUMERIC}${OTHERS_OF_LABELS}`],
+  [LABEL_REST, `${ALPHANUMERIC}${OTHERS_OF_LABELS} `],
   [LETTER_OR_DIGIT, ALPHANUMERIC],
-  [IDENTIFIER_REST, `${ALPHANUMERIC}._:@/-`],
-  [LABEL_REST, `${ALPHANUMERIC}._:@/+ -`],
+  [WORD_REST, `${ALPHANUMERIC}._+-`],
   [SMALL_LETTER, SMALL],
   [METER_REST, `${SMALL}${DIGITS}_`],
   [CAPITAL, CAPITALS],
@@ -60,8 +68,8 @@ const MEMBERS: readonly (readonly [number, string])[] = [
   [PRICE_BYTE, `${DIGITS}.`],
 ];
 
-function classesOfBytes(): Uint8Array {
-  const classes = new Uint8Array(256);
+function classesOfBytes(): Uint16Array {
+  const classes = new Uint16Array(256);
   for (const [bit, members] of MEMBERS) {
     for (const member of members) classes[member.charCodeAt(0)] = (classes[member.charCodeAt(0)] ?? 0) | bit;
   }
@@ -73,14 +81,23 @@ export const BYTE_CLASSES = classesOfBytes();
 
 /** IDENTIFIER (src/ledger/identifier.ts). */
 export const IDENTIFIER_FORM: TextForm = {
-  first: LETTER_OR_DIGIT,
+  first: IDENTIFIER_FIRST,
   rest: IDENTIFIER_REST,
   lengthMin: 1,
-  lengthMax: 128,
+  lengthMax: 256,
 };
 
 /** LABEL_PATTERN. */
-export const LABEL_FORM: TextForm = { first: LETTER_OR_DIGIT, rest: LABEL_REST, lengthMin: 1, lengthMax: 128 };
+export const LABEL_FORM: TextForm = { first: LABEL_FIRST, rest: LABEL_REST, lengthMin: 1, lengthMax: 256 };
+
+/** PRICE_CLASS_PATTERN. */
+export const PRICE_CLASS_FORM: TextForm = { first: LETTER_OR_DIGIT, rest: WORD_REST, lengthMin: 1, lengthMax: 64 };
+
+/** TAG_NAME_PATTERN. */
+export const TAG_NAME_FORM: TextForm = { first: LETTER_OR_DIGIT, rest: WORD_REST, lengthMin: 1, lengthMax: 64 };
+
+/** TAG_VALUE_PATTERN, as far as it is ASCII without quote and backslash. */
+export const TAG_VALUE_FORM: TextForm = { first: REASON_BYTE, rest: REASON_BYTE, lengthMin: 1, lengthMax: 128 };
 
 /** METER_NAME_PATTERN. */
 export const METER_NAME_FORM: TextForm = { first: SMALL_LETTER, rest: METER_REST, lengthMin: 1, lengthMax: 63 };

@@ -9,8 +9,8 @@ import { BYTE } from './byte-classes.js';
 import { NO_FIELD } from './key-table.js';
 import type { KeyTable } from './key-table.js';
 
-/** A longer message is not plain. Usage messages have some 500 bytes; with every field at its longest, less than 6,000. */
-const MESSAGE_BYTES_MAX = 8192;
+/** A longer message is not plain. Usage messages have some 500 bytes; with every field at its longest, less than 12,000. */
+const MESSAGE_BYTES_MAX = 12_288;
 
 /** What is read at most behind the end of a message, a word at a time: a known key or pricing. */
 const BYTES_BEHIND = 1024;
@@ -111,6 +111,20 @@ export class ByteCursor {
     const { bytes, at } = this;
     if (bytes[at] === COLON) this.at = skipBlanks(bytes, at + 1);
     else this.isPlain = false;
+  }
+
+  /** Begins a section that counts its fields apart; gives the bits that `goesBackTo` takes. */
+  countsApart(): number {
+    const { seen } = this;
+    this.seen = 0;
+    return seen;
+  }
+
+  /** Ends such a section; gives the bits of its fields. */
+  goesBackTo(seen: number): number {
+    const own = this.seen;
+    this.seen = seen;
+    return own;
   }
 
   #toField(keys: KeyTable): number {

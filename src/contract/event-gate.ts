@@ -1,7 +1,7 @@
 /**
  * Owns: the gate between bytes and events. In this order: is there a value, is it small enough, is it a plain message,
  * which the scanner decodes at once; else is it UTF-8, is it JSON, is it an object, is its schema version known, does
- * it follow the published schema, is no key there twice; then it is mapped.
+ * it follow the published schema, is no key there twice, are no tokens counted twice; then it is mapped.
  * Does not own: what a plain message is (event-scanner.ts), nor what happens to a refused one (a dead letter with the
  * reason and the original bytes).
  * Invariants: never throws, whatever the bytes; a message is read only when its size is allowed; the scanner changes no
@@ -13,6 +13,7 @@ import type { UsageCompleted, UsagePending } from '../ledger/events.js';
 import { contractProblems, joinProblems } from './dto-report.js';
 import type { UsageKind } from './dto-kinds.js';
 import { scanCompleted, scanPending } from './event-scanner.js';
+import { type DeclaredUsage, declaredProblem } from './declared-totals.js';
 import { describeFound, isWireObject, printable, shorten } from './found-value.js';
 import type { WireObject } from './found-value.js';
 import { repeatedKey } from './repeated-key.js';
@@ -97,9 +98,15 @@ function bySchema<K extends UsageKind, E>(kind: K, bytes: Buffer, toEvent: (wire
   const isValid = schemaChecks()[kind](wire);
   const repeated = repeatedKey(parsed.text);
   if (repeated !== undefined && !isOfForeignVersion(wire)) return repeats(repeated);
-  if (isValid) return { ok: true, event: toEvent(wire) };
+  if (isValid) return doubleCount(kind, wire) ?? { ok: true, event: toEvent(wire) };
   if (isWireObject(wire)) return explain(kind, wire);
   return reject('INVALID_EVENT', `the message is ${describeFound(wire)}; allowed: a JSON object`);
+}
+
+/** What JSON Schema cannot say of a valid event: its tokens are counted once. */
+function doubleCount(kind: UsageKind, wire: object): Rejection | undefined {
+  const problem = kind === 'completed' ? declaredProblem(wire as { readonly usage: DeclaredUsage }) : undefined;
+  return problem === undefined ? undefined : reject('INVALID_EVENT', problem);
 }
 
 /** Decodes a pending message by the published schema alone: what decodePending does with messages that are not plain. */
@@ -141,5 +148,5 @@ export function decodeCompleted(bytes: Buffer | null, limits: GateLimits): GateR
 
 /** Checks an event in its wire form before it is published, with the rules that the consumer applies; never throws. */
 export function validateForPublish(kind: UsageKind, wire: WireObject): typeof ACCEPTED | Rejection {
-  return schemaChecks()[kind](wire) ? ACCEPTED : explain(kind, wire);
+  return schemaChecks()[kind](wire) ? (doubleCount(kind, wire) ?? ACCEPTED) : explain(kind, wire);
 }

@@ -11,7 +11,17 @@ import type { UsageCompleted, UsageOutcome, UsagePending } from '../ledger/event
 import { type NameMap, nameMap } from '../runtime/name-map.js';
 import { ByteCursor } from './byte-cursor.js';
 import { METERS_MAX, QUANTITY_MAX } from './meter-map.js';
-import { COMPLETED_KEYS, ESTIMATE_KEYS, FIELD, PENDING_KEYS, USAGE_KEYS, bitsOf } from './plain-fields.js';
+import { declaredProblem } from './declared-totals.js';
+import {
+  COMPLETED_KEYS,
+  DECLARED_FIELD,
+  DECLARED_KEYS,
+  ESTIMATE_KEYS,
+  FIELD,
+  PENDING_KEYS,
+  USAGE_KEYS,
+  bitsOf,
+} from './plain-fields.js';
 import {
   IDENTITY_REQUIRED,
   emptyIdentity,
@@ -27,7 +37,16 @@ import { OUTCOMES } from './usage-completed-dto.js';
 import { INPUT_TOKENS_DEFAULT } from './usage-pending-dto.js';
 
 type Draft<T> = { -readonly [Field in keyof T]: T[Field] };
-type OptionalIdentity = 'tenantId' | 'apiKeyId' | 'presetItemId' | 'pricing' | 'producer';
+type OptionalIdentity =
+  | 'tenantId'
+  | 'apiKeyId'
+  | 'priceClass'
+  | 'presetItemId'
+  | 'userId'
+  | 'projectId'
+  | 'tags'
+  | 'pricing'
+  | 'producer';
 
 const PENDING_REQUIRED = IDENTITY_REQUIRED | bitsOf(FIELD.estimate);
 const COMPLETED_REQUIRED = IDENTITY_REQUIRED | bitsOf(FIELD.outcome, FIELD.usage);
@@ -35,7 +54,8 @@ const USAGE_REQUIRED = bitsOf(FIELD.inputTokens, FIELD.outputTokens);
 
 /** The optional fields that nearly all events have: with these and no others an event is made at once, in one shape. */
 const USUAL = bitsOf(FIELD.tenantId, FIELD.apiKeyId, FIELD.pricing, FIELD.producer);
-const OPTIONAL = USUAL | bitsOf(FIELD.presetItemId, FIELD.skipReason);
+const ATTRIBUTION = bitsOf(FIELD.userId, FIELD.projectId, FIELD.tags);
+const OPTIONAL = USUAL | ATTRIBUTION | bitsOf(FIELD.priceClass, FIELD.presetItemId, FIELD.skipReason);
 
 const OUTCOME_WORDS = OUTCOMES.map((outcome) => ({ outcome, word: Buffer.from(`"${outcome}"`) }));
 
@@ -79,23 +99,58 @@ function has(field: number): boolean {
 
 function readEstimate(): UsagePending['estimate'] {
   let [inputTokens, maxOutputTokens] = [INPUT_TOKENS_DEFAULT, 0];
+  let meters: NameMap<number> | undefined;
   for (let field = cursor.enter(ESTIMATE_KEYS); field >= 0; field = cursor.next(ESTIMATE_KEYS)) {
     if (field === FIELD.inputTokens) inputTokens = readInteger(cursor, QUANTITY_MAX);
-    else maxOutputTokens = readInteger(cursor, QUANTITY_MAX);
+    else if (field === FIELD.outputTokens) maxOutputTokens = readInteger(cursor, QUANTITY_MAX);
+    else meters = readMeterQuantities();
   }
-  return has(FIELD.outputTokens) ? { inputTokens, maxOutputTokens } : { inputTokens };
+  if (meters === undefined) return has(FIELD.outputTokens) ? { inputTokens, maxOutputTokens } : { inputTokens };
+  return has(FIELD.outputTokens) ? { inputTokens, maxOutputTokens, meters } : { inputTokens, meters };
 }
 
 function readUsage(): UsageCompleted['usage'] {
   let [inputTokens, outputTokens] = [0, 0];
   let meters: NameMap<number> | undefined;
+  let declared: Declared | undefined;
   for (let field = cursor.enter(USAGE_KEYS); field >= 0; field = cursor.next(USAGE_KEYS)) {
     if (field === FIELD.inputTokens) inputTokens = readInteger(cursor, QUANTITY_MAX);
     else if (field === FIELD.outputTokens) outputTokens = readInteger(cursor, QUANTITY_MAX);
-    else meters = readMeterQuantities();
+    else if (field === FIELD.usageMeters) meters = readMeterQuantities();
+    else declared = readDeclared();
   }
   if ((cursor.seen & USAGE_REQUIRED) !== USAGE_REQUIRED) cursor.refuse();
+  if (declared !== undefined && countsTwice({ inputTokens, outputTokens, meters, declared })) cursor.refuse();
   return meters === undefined ? { inputTokens, outputTokens } : { inputTokens, outputTokens, meters };
+}
+
+interface Declared {
+  input_tokens?: number;
+  output_tokens?: number;
+}
+
+function readDeclared(): Declared {
+  const declared: Declared = {};
+  const ofMessage = cursor.countsApart();
+  for (let field = cursor.enter(DECLARED_KEYS); field >= 0; field = cursor.next(DECLARED_KEYS)) {
+    const tokens = readInteger(cursor, QUANTITY_MAX);
+    if (field === DECLARED_FIELD.inputTokens) declared.input_tokens = tokens;
+    else declared.output_tokens = tokens;
+  }
+  cursor.goesBackTo(ofMessage);
+  return declared;
+}
+
+interface ReadUsage {
+  readonly inputTokens: number;
+  readonly outputTokens: number;
+  readonly meters: NameMap<number> | undefined;
+  readonly declared: Declared;
+}
+
+function countsTwice({ inputTokens, outputTokens, meters, declared }: ReadUsage): boolean {
+  const usage = { input_tokens: inputTokens, output_tokens: outputTokens, meters, declared };
+  return declaredProblem({ usage }) !== undefined;
 }
 
 function readMeterQuantities(): NameMap<number> {
@@ -202,10 +257,18 @@ function completedOf(usage: UsageCompleted['usage']): UsageCompleted {
 }
 
 function fillOptional(event: Draft<Pick<UsagePending, OptionalIdentity>>): void {
-  const { tenantId, apiKeyId, presetItemId, pricing, instance, epoch, seq } = identity;
+  const { tenantId, apiKeyId, priceClass, presetItemId, pricing, instance, epoch, seq } = identity;
   if (has(FIELD.tenantId)) event.tenantId = tenantId;
   if (has(FIELD.apiKeyId)) event.apiKeyId = apiKeyId;
+  if (has(FIELD.priceClass)) event.priceClass = priceClass;
   if (has(FIELD.presetItemId)) event.presetItemId = presetItemId;
+  if ((cursor.seen & ATTRIBUTION) !== 0) fillAttribution(event);
   if (has(FIELD.pricing)) event.pricing = pricing;
   if (has(FIELD.producer)) event.producer = { instance, epoch, seq };
+}
+
+function fillAttribution(event: Draft<Pick<UsagePending, 'userId' | 'projectId' | 'tags'>>): void {
+  if (has(FIELD.userId)) event.userId = identity.userId;
+  if (has(FIELD.projectId)) event.projectId = identity.projectId;
+  if (has(FIELD.tags)) event.tags = identity.tags;
 }

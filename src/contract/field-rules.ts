@@ -21,10 +21,11 @@ import {
   ValidateNested,
 } from 'class-validator';
 import { JSONSchema } from 'class-validator-jsonschema';
-import { IDENTIFIER } from '../ledger/identifier.js';
+import { IDENTIFIER, IDENTIFIER_ALLOWED } from '../ledger/identifier.js';
 import { INSTANT_ALLOWED, INSTANT_PATTERN, hasRealCalendarDay, isInstant } from './instant.js';
 import { METER_NAME_PATTERN, METERS_MAX, PRICE_PATTERN, QUANTITY_MAX, meterMapProblem } from './meter-map.js';
 import type { MeterMapRule } from './meter-map.js';
+import { TAG_NAME_PATTERN, TAG_VALUE_PATTERN, TAGS_MAX, tagProblem } from './tag-map.js';
 
 /** What the published schema says about one field besides its rule. */
 export interface FieldText {
@@ -34,10 +35,15 @@ export interface FieldText {
 }
 
 /** The names of the rules that class-validator does not know; their JSON Schema keywords are given here in full. */
-export const CUSTOM_RULES = ['instant', 'meterMap'] as const;
+export const CUSTOM_RULES = ['instant', 'meterMap', 'tagMap'] as const;
 
 /** What the name of a provider or a model looks like. */
-export const LABEL_PATTERN = /^[A-Za-z0-9][A-Za-z0-9._:@/+ -]{0,127}$/u;
+export const LABEL_PATTERN =
+  /^[A-Za-z0-9._:@/|=+~%#!$&*[\](),-][A-Za-z0-9._:@/|=+~%#!$&*[\](), -]{0,255}$/u;
+/** LABEL_PATTERN in words. */
+export const LABEL_ALLOWED = '1 to 256 of A-Z a-z 0-9 . _ : @ / | = + ~ % # ! $ & * [ ] ( ) , - and blank, no blank first';
+/** What a price class looks like: one word. */
+export const PRICE_CLASS_PATTERN = /^[A-Za-z0-9][A-Za-z0-9._+-]{0,63}$/u;
 const REASON_PATTERN = /^[^\u0000-\u001f\u007f-\u009f\ud800-\udfff]{1,200}$/u; // eslint-disable-line no-control-regex
 const CURRENCY_PATTERN = /^[A-Z]{3,8}$/u;
 const QUANTITY_ALLOWED = `an integer from 0 to ${QUANTITY_MAX}`;
@@ -68,13 +74,17 @@ export function Optional(): PropertyDecorator {
 
 /** Requires an identifier: it becomes part of keys in Kafka, PostgreSQL and Redis, so blanks and braces are refused. */
 export function Identifier(text: FieldText): PropertyDecorator {
-  const allowed = '1 to 128 of A-Z a-z 0-9 . _ : @ / - starting with a letter or digit';
-  return textRule(text, IDENTIFIER, allowed);
+  return textRule(text, IDENTIFIER, IDENTIFIER_ALLOWED);
 }
 
-/** Requires a name such as a provider's or a model's: like an identifier, with blanks and plus signs inside. */
+/** Requires a name such as a provider's or a model's: like an identifier, with blanks, commas and brackets as well. */
 export function Label(text: FieldText): PropertyDecorator {
-  return textRule(text, LABEL_PATTERN, '1 to 128 of A-Z a-z 0-9 . _ : @ / + - and blank, starting with a letter or digit');
+  return textRule(text, LABEL_PATTERN, LABEL_ALLOWED);
+}
+
+/** Requires the name of a price class: one word. */
+export function PriceClass(text: FieldText): PropertyDecorator {
+  return textRule(text, PRICE_CLASS_PATTERN, '1 to 64 of A-Z a-z 0-9 . _ + -, a letter or digit first');
 }
 
 /** Requires 1 to 200 characters of plain text; control characters and lone surrogates are refused. */
@@ -158,6 +168,21 @@ export function MeterQuantities(text: FieldText): PropertyDecorator {
 export function MeterPrices(text: FieldText): PropertyDecorator {
   const values = { type: 'string', pattern: PRICE_PATTERN.source };
   return meterMap(text, { holds: 'price', allowed: PRICE_ALLOWED }, values);
+}
+
+/** Requires a map of tag names to texts. */
+export function Tags(text: FieldText): PropertyDecorator {
+  const keywords = {
+    type: 'object',
+    maxProperties: TAGS_MAX,
+    propertyNames: { type: 'string', pattern: TAG_NAME_PATTERN.source },
+    additionalProperties: { type: 'string', pattern: TAG_VALUE_PATTERN.source },
+  };
+  const check = ValidateBy(
+    { name: 'tagMap', validator: { validate: (value) => tagProblem(value) === undefined } },
+    { message: ({ value }) => tagProblem(value) ?? '' },
+  );
+  return rule(text, keywords, [check]);
 }
 
 /** Requires an object that follows the rules of another DTO, which is the declared type of the property. */

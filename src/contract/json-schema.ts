@@ -12,7 +12,7 @@ import { EXAMPLES } from './examples.js';
 import { CUSTOM_RULES } from './field-rules.js';
 import { PricingDto, ProducerDto, UsageIdentityDto } from './usage-identity-dto.js';
 import { EstimateDto } from './usage-pending-dto.js';
-import { UsageDto } from './usage-completed-dto.js';
+import { DeclaredDto, UsageDto } from './usage-completed-dto.js';
 
 /** The JSON Schema of one kind of event. */
 export interface EventSchema {
@@ -25,7 +25,7 @@ export interface EventSchema {
 
 const SECTIONS: Readonly<Record<UsageKind, readonly DtoClass[]>> = {
   pending: [EstimateDto, PricingDto, ProducerDto],
-  completed: [UsageDto, PricingDto, ProducerDto],
+  completed: [UsageDto, DeclaredDto, PricingDto, ProducerDto],
 };
 
 function schemaOf(dto: DtoClass): ReturnType<typeof targetConstructorToSchema> {

@@ -1,5 +1,6 @@
 /**
- * Owns: which field a key of a plain message names: one look by its first four bytes, then a comparison of all.
+ * Owns: which field a key of a plain message names: one look by its second to fifth byte, then a comparison of all: `pricing`
+ * and `price_class` differ in the fifth.
  * Does not own: what the value of a field looks like.
  * Invariants: a key is found only where all its bytes, its closing quote and its colon stand; no two keys of a table
  * share a place, which is settled when the table is made, so that every order of keys is equally fast. All keys are
@@ -14,6 +15,8 @@ const KEY_WORDS = 5;
 const KEY_BYTES_MAX = KEY_WORDS * WORD_BYTES;
 const ALL_BITS = new DataView(new Uint8Array(WORD_BYTES).fill(0xff).buffer);
 const MULTIPLIER_MAX = 10_000;
+/** Where the bytes of a key stand that tell it from the others of its object. */
+const TOLD_BY = 1;
 
 /** Tells that no key of the table stands there. */
 export const NO_FIELD = -1;
@@ -37,7 +40,7 @@ function placeOf(word: number, multiplier: number): number {
 
 function multiplierFor(keys: readonly TableKey[]): number {
   for (let multiplier = 1; multiplier < MULTIPLIER_MAX; multiplier += 2) {
-    const places = new Set(keys.map(({ bytes }) => placeOf(bytes.getInt32(0, true), multiplier)));
+    const places = new Set(keys.map(({ bytes }) => placeOf(bytes.getInt32(TOLD_BY, true), multiplier)));
     if (places.size === keys.length) return multiplier;
   }
   return 0;
@@ -64,7 +67,7 @@ export class KeyTable {
 
   /** The place in this table of the key that begins at `at`, after its quote; only fieldAt says whether it stands there. */
   placeAt(message: DataView, at: number): number {
-    return placeOf(message.getInt32(at, true), this.#multiplier);
+    return placeOf(message.getInt32(at + TOLD_BY, true), this.#multiplier);
   }
 
   /** The field of the key of a place when it stands at `at`, else NO_FIELD. */

@@ -1,12 +1,13 @@
 /**
  * Owns: the fields of the usage events as the scanner of plain messages numbers them, and the keys of every object.
  * Does not own: what the values look like (event-scanner.ts).
- * Invariants: no two fields of one message share a number, so one integer holds, bit by bit, which ones it has; a test
- * compares the keys with those of the published schemas.
+ * Invariants: no two fields of one message share a number, so one integer holds, bit by bit, which ones it has; only
+ * `pricing` and `usage.declared`, which are rare, count theirs apart. A test compares the keys with those of the published
+ * schemas.
  */
 import { KeyTable } from './key-table.js';
 
-/** The number of every field; a pending and a completed event share some, which mean something else in each. */
+/** The number of every field; a pending and a completed event share some, which mean something else in each. At most 30. */
 export const FIELD = {
   schemaVersion: 0,
   eventId: 1,
@@ -28,15 +29,21 @@ export const FIELD = {
   inputTokens: 17,
   outputTokens: 18,
   usageMeters: 19,
-  inputPer1k: 20,
-  outputPer1k: 21,
-  currency: 22,
-  priceMeters: 23,
-  priceVersion: 24,
+  priceClass: 20,
+  userId: 21,
+  projectId: 22,
+  tags: 23,
+  declared: 24,
   instance: 25,
   epoch: 26,
   seq: 27,
 } as const;
+
+/** The numbers of the fields of `pricing`, which is read with bits of its own. */
+export const PRICING_FIELD = { inputPer1k: 0, outputPer1k: 1, currency: 2, meters: 3, priceVersion: 4 } as const;
+
+/** The numbers of the fields of `usage.declared`, which is read with bits of its own. */
+export const DECLARED_FIELD = { inputTokens: 0, outputTokens: 1 } as const;
 
 const IDENTITY_KEYS = {
   schema_version: FIELD.schemaVersion,
@@ -47,7 +54,11 @@ const IDENTITY_KEYS = {
   occurred_at: FIELD.occurredAt,
   provider: FIELD.provider,
   model: FIELD.model,
+  price_class: FIELD.priceClass,
   preset_item_id: FIELD.presetItemId,
+  user_id: FIELD.userId,
+  project_id: FIELD.projectId,
+  tags: FIELD.tags,
   stream: FIELD.stream,
   pricing: FIELD.pricing,
   producer: FIELD.producer,
@@ -66,22 +77,33 @@ export const COMPLETED_KEYS = new KeyTable({
 });
 
 /** The keys of `estimate`. */
-export const ESTIMATE_KEYS = new KeyTable({ input_tokens: FIELD.inputTokens, max_output_tokens: FIELD.outputTokens });
+export const ESTIMATE_KEYS = new KeyTable({
+  input_tokens: FIELD.inputTokens,
+  max_output_tokens: FIELD.outputTokens,
+  meters: FIELD.usageMeters,
+});
 
 /** The keys of `usage`. */
 export const USAGE_KEYS = new KeyTable({
   input_tokens: FIELD.inputTokens,
   output_tokens: FIELD.outputTokens,
   meters: FIELD.usageMeters,
+  declared: FIELD.declared,
+});
+
+/** The keys of `usage.declared`. */
+export const DECLARED_KEYS = new KeyTable({
+  input_tokens: DECLARED_FIELD.inputTokens,
+  output_tokens: DECLARED_FIELD.outputTokens,
 });
 
 /** The keys of `pricing`. */
 export const PRICING_KEYS = new KeyTable({
-  input_per_1k: FIELD.inputPer1k,
-  output_per_1k: FIELD.outputPer1k,
-  currency: FIELD.currency,
-  meters: FIELD.priceMeters,
-  price_version: FIELD.priceVersion,
+  input_per_1k: PRICING_FIELD.inputPer1k,
+  output_per_1k: PRICING_FIELD.outputPer1k,
+  currency: PRICING_FIELD.currency,
+  meters: PRICING_FIELD.meters,
+  price_version: PRICING_FIELD.priceVersion,
 });
 
 /** The keys of `producer`. */

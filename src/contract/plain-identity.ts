@@ -6,14 +6,16 @@
  * end, which costs one native call instead of three; that text is the part of the message that has all three.
  */
 import type { EventPricing } from '../ledger/events.js';
+import { nameMap } from '../runtime/name-map.js';
 import { IDENTIFIER_FORM } from './byte-classes.js';
 import type { ByteCursor } from './byte-cursor.js';
 import { normalizeInstant } from './instant.js';
 import { FIELD, PRODUCER_KEYS, bitsOf } from './plain-fields.js';
 import { passInstant } from './plain-instant.js';
-import { IDENTIFIERS, LABELS, passText, readText } from './plain-texts.js';
+import { IDENTIFIERS, LABELS, PRICE_CLASSES, TAG_NAMES, TAG_VALUES, passText, readText } from './plain-texts.js';
 import { readFlag, readInteger } from './plain-values.js';
 import { readPricing } from './pricing-scanner.js';
+import { TAGS_MAX } from './tag-map.js';
 import { SCHEMA_VERSION } from './usage-identity-dto.js';
 
 /** The shared fields of the message that is scanned, and of those before it. */
@@ -29,6 +31,10 @@ export interface IdentityDraft {
   provider: string;
   model: string;
   presetItemId: string;
+  priceClass: string;
+  userId: string;
+  projectId: string;
+  tags: Readonly<Record<string, string>>;
   stream: boolean;
   pricing: EventPricing;
   instance: string;
@@ -49,11 +55,14 @@ export const IDENTITY_REQUIRED = bitsOf(
   FIELD.stream,
 );
 
+const NO_TAGS: Readonly<Record<string, string>> = nameMap();
+
 /** Makes a draft for any number of messages. */
 export function emptyIdentity(): IdentityDraft {
   return {
     ...{ eventIdStart: 0, eventIdEnd: 0, traceIdStart: 0, traceIdEnd: 0, occurredAtStart: 0, occurredAtEnd: 0 },
     ...{ tenantId: '', apiKeyId: '', provider: '', model: '', presetItemId: '', stream: false },
+    ...{ priceClass: '', userId: '', projectId: '', tags: NO_TAGS },
     ...{ pricing: { currency: '' }, instance: '', epoch: 0, seq: 0 },
   };
 }
@@ -94,6 +103,18 @@ export function readIdentityField(cursor: ByteCursor, field: number, draft: Iden
     case FIELD.presetItemId:
       draft.presetItemId = readText(cursor, IDENTIFIERS);
       break;
+    case FIELD.priceClass:
+      draft.priceClass = readText(cursor, PRICE_CLASSES);
+      break;
+    case FIELD.userId:
+      draft.userId = readText(cursor, IDENTIFIERS);
+      break;
+    case FIELD.projectId:
+      draft.projectId = readText(cursor, IDENTIFIERS);
+      break;
+    case FIELD.tags:
+      draft.tags = readTags(cursor);
+      break;
     case FIELD.stream:
       draft.stream = readFlag(cursor);
       break;
@@ -106,6 +127,19 @@ export function readIdentityField(cursor: ByteCursor, field: number, draft: Iden
     default:
       cursor.refuse();
   }
+}
+
+function readTags(cursor: ByteCursor): Readonly<Record<string, string>> {
+  const tags = nameMap<string>();
+  let count = 0;
+  for (let hasTag = cursor.opens(); hasTag; hasTag = cursor.goesOn()) {
+    const name = readText(cursor, TAG_NAMES);
+    cursor.passColon();
+    count += 1;
+    if (count > TAGS_MAX || name in tags) cursor.refuse();
+    tags[name] = readText(cursor, TAG_VALUES);
+  }
+  return tags;
 }
 
 function readProducer(cursor: ByteCursor, draft: IdentityDraft): void {

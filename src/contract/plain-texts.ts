@@ -13,8 +13,11 @@ import {
   IDENTIFIER_FORM,
   LABEL_FORM,
   METER_NAME_FORM,
+  PRICE_CLASS_FORM,
   PRICE_FORM,
   REASON_FORM,
+  TAG_NAME_FORM,
+  TAG_VALUE_FORM,
 } from './byte-classes.js';
 import type { TextForm } from './byte-classes.js';
 import type { ByteCursor } from './byte-cursor.js';
@@ -37,7 +40,7 @@ function recurring(form: TextForm, placesLog2: number): RecurringTexts {
   return { form, known: new RecurringValues<string>({ placesLog2, bytesMax: TEXT_BYTES_MAX }) };
 }
 
-/** Tenants, API keys, items of presets and instances: room for those of a large gateway, in 1 MB. */
+/** Tenants, API keys, users, projects, items of presets and instances: room for those of a large gateway, in 1 MB. */
 export const IDENTIFIERS = recurring(IDENTIFIER_FORM, 14);
 
 /** Providers, models and versions of prices. */
@@ -51,6 +54,15 @@ export const METER_NAMES = recurring(METER_NAME_FORM, 6);
 
 /** Prices, as far as their bytes tell. */
 export const PRICE_TEXTS = recurring(PRICE_FORM, 10);
+
+/** Price classes. */
+export const PRICE_CLASSES = recurring(PRICE_CLASS_FORM, 5);
+
+/** Names of tags. */
+export const TAG_NAMES = recurring(TAG_NAME_FORM, 8);
+
+/** Values of tags. */
+export const TAG_VALUES = recurring(TAG_VALUE_FORM, 12);
 
 /** Reasons of what is not billable. */
 export const REASONS = recurring(REASON_FORM, 6);
@@ -100,6 +112,6 @@ function runEnd(bytes: Uint8Array, start: number, mask: number): number {
 }
 
 /** The classes of a byte; behind every message a byte can be read, so that none is undefined. */
-function classOf(classes: Uint8Array, bytes: Uint8Array, at: number): number {
+function classOf(classes: Uint16Array, bytes: Uint8Array, at: number): number {
   return classes[bytes[at] as number] as number;
 }

@@ -10,7 +10,7 @@ import { nameMap } from '../runtime/name-map.js';
 import type { ByteCursor } from './byte-cursor.js';
 import { hashTo } from './known-bytes.js';
 import { METERS_MAX } from './meter-map.js';
-import { FIELD, PRICING_KEYS, bitsOf } from './plain-fields.js';
+import { PRICING_FIELD, PRICING_KEYS, bitsOf } from './plain-fields.js';
 import { CURRENCIES, LABELS, METER_NAMES, readText } from './plain-texts.js';
 import { readPrice } from './plain-values.js';
 import { RecurringValues } from './recurring-values.js';
@@ -29,7 +29,7 @@ const PRICING_BYTES_MAX = 380;
 /** Room for some 2,000 pricings, in 0.8 MB; a pricing of more bytes than 380 has many meters, and is read anew every time. */
 const PRICINGS = new RecurringValues<KnownPricing>({ placesLog2: 11, bytesMax: PRICING_BYTES_MAX });
 
-const REQUIRED = bitsOf(FIELD.currency);
+const REQUIRED = bitsOf(PRICING_FIELD.currency);
 
 /** Reads a pricing: nearly always one that is known. */
 export function readPricing(cursor: ByteCursor): EventPricing {
@@ -48,14 +48,15 @@ export function readPricing(cursor: ByteCursor): EventPricing {
 
 function readNewPricing(cursor: ByteCursor): EventPricing {
   const found: Draft<EventPricing> = { currency: '' };
+  const ofMessage = cursor.countsApart();
   for (let field = cursor.enter(PRICING_KEYS); field >= 0; field = cursor.next(PRICING_KEYS)) {
-    if (field === FIELD.inputPer1k) found.inputPer1k = readPrice(cursor);
-    else if (field === FIELD.outputPer1k) found.outputPer1k = readPrice(cursor);
-    else if (field === FIELD.currency) found.currency = readText(cursor, CURRENCIES);
-    else if (field === FIELD.priceVersion) found.priceVersion = readText(cursor, LABELS);
+    if (field === PRICING_FIELD.inputPer1k) found.inputPer1k = readPrice(cursor);
+    else if (field === PRICING_FIELD.outputPer1k) found.outputPer1k = readPrice(cursor);
+    else if (field === PRICING_FIELD.currency) found.currency = readText(cursor, CURRENCIES);
+    else if (field === PRICING_FIELD.priceVersion) found.priceVersion = readText(cursor, LABELS);
     else found.meters = readMeterPrices(cursor);
   }
-  if ((cursor.seen & REQUIRED) !== REQUIRED) cursor.refuse();
+  if ((cursor.goesBackTo(ofMessage) & REQUIRED) !== REQUIRED) cursor.refuse();
   return Object.freeze(inOrder(found));
 }
 

@@ -4,7 +4,7 @@
  * Invariants: field names are the wire's (snake_case); a field that is not declared here or below is refused.
  */
 import { JSONSchema } from 'class-validator-jsonschema';
-import { Counter, Currency, Exactly, Flag, Identifier, Instant, Label, MeterPrices, Optional, Price, Section } from './field-rules.js';
+import { Counter, Currency, Exactly, Flag, Identifier, Instant, Label, MeterPrices, Optional, Price, PriceClass, Section, Tags } from './field-rules.js';
 
 /** The one schema version that this release reads and writes. */
 export const SCHEMA_VERSION = 1;
@@ -92,8 +92,30 @@ export class UsageIdentityDto {
   model!: string;
 
   @Optional()
+  @PriceClass({
+    description:
+      'The class in which the provider served the request: standard, priority, flex, batch or another that prices name. Left out: standard.',
+    example: 'priority',
+  })
+  price_class?: string;
+
+  @Optional()
   @Identifier({ description: "The item of the gateway's preset that chose the model.", example: 'preset-3' })
   preset_item_id?: string;
+
+  @Optional()
+  @Identifier({ description: "The tenant's user whose request it was; for reports, it decides nothing.", example: 'user-9' })
+  user_id?: string;
+
+  @Optional()
+  @Identifier({ description: "The tenant's project that it was for; for reports, it decides nothing.", example: 'project-1' })
+  project_id?: string;
+
+  @Optional()
+  @Tags({
+    description: 'Up to eight further names to report by, each with a text of at most 128 visible characters; they decide nothing.',
+  })
+  tags?: Record<string, string>;
 
   @Flag({ description: 'Whether the response was streamed.', example: true })
   stream!: boolean;

@@ -3,7 +3,7 @@
  * Does not own: what it does to an account (src/ledger).
  */
 import { JSONSchema } from 'class-validator-jsonschema';
-import { Optional, Quantity, Section } from './field-rules.js';
+import { MeterQuantities, Optional, Quantity, Section } from './field-rules.js';
 import { UsageIdentityDto } from './usage-identity-dto.js';
 
 /** Input tokens that a pending event has when it names none. */
@@ -22,6 +22,13 @@ export class EstimateDto {
   @Optional()
   @Quantity({ description: 'Most output tokens.', example: 1024, default: MAX_OUTPUT_TOKENS_DEFAULT })
   max_output_tokens?: number;
+
+  @Optional()
+  @MeterQuantities({
+    description:
+      'The most of each further meter that the request may use, such as images; it is held with the tokens. Where meters are given and output tokens have no price, the default of max_output_tokens does not apply.',
+  })
+  meters?: Record<string, number>;
 }
 
 /** `usage.pending` on the wire. */

@@ -5,7 +5,7 @@
  * a meter named `constructor` finds nothing but itself; a quantity of -0 becomes 0.
  */
 import type { EventPricing, UsageCompleted, UsagePending } from '../ledger/events.js';
-import { nameMap } from '../runtime/name-map.js';
+import { type NameMap, nameMap } from '../runtime/name-map.js';
 import { normalizeInstant } from './instant.js';
 import type { UsageCompletedDto } from './usage-completed-dto.js';
 import type { PricingDto, UsageIdentityDto } from './usage-identity-dto.js';
@@ -14,7 +14,16 @@ import type { UsagePendingDto } from './usage-pending-dto.js';
 
 type Draft<T> = { -readonly [Field in keyof T]: T[Field] };
 
-type OptionalIdentity = 'tenantId' | 'apiKeyId' | 'presetItemId' | 'pricing' | 'producer';
+type OptionalIdentity =
+  | 'tenantId'
+  | 'apiKeyId'
+  | 'priceClass'
+  | 'presetItemId'
+  | 'userId'
+  | 'projectId'
+  | 'tags'
+  | 'pricing'
+  | 'producer';
 
 function pricingOf(wire: PricingDto): EventPricing {
   const pricing: Draft<EventPricing> = { currency: wire.currency };
@@ -28,7 +37,11 @@ function pricingOf(wire: PricingDto): EventPricing {
 function fillOptional(event: Draft<Pick<UsagePending, OptionalIdentity>>, wire: UsageIdentityDto): void {
   if (wire.tenant_id !== undefined) event.tenantId = wire.tenant_id;
   if (wire.api_key_id !== undefined) event.apiKeyId = wire.api_key_id;
+  if (wire.price_class !== undefined) event.priceClass = wire.price_class;
   if (wire.preset_item_id !== undefined) event.presetItemId = wire.preset_item_id;
+  if (wire.user_id !== undefined) event.userId = wire.user_id;
+  if (wire.project_id !== undefined) event.projectId = wire.project_id;
+  if (wire.tags !== undefined) event.tags = nameMap(Object.entries(wire.tags));
   if (wire.pricing !== undefined) event.pricing = pricingOf(wire.pricing);
   if (wire.producer !== undefined) {
     const { instance, epoch, seq } = wire.producer;
@@ -38,9 +51,10 @@ function fillOptional(event: Draft<Pick<UsagePending, OptionalIdentity>>, wire: 
 
 /** A missing bound on the output stays absent: the default of the contract may be configured otherwise. */
 function estimateOf({ estimate }: UsagePendingDto): UsagePending['estimate'] {
-  const inputTokens = (estimate.input_tokens ?? INPUT_TOKENS_DEFAULT) + 0;
-  if (estimate.max_output_tokens === undefined) return { inputTokens };
-  return { inputTokens, maxOutputTokens: estimate.max_output_tokens + 0 };
+  const { input_tokens: input, max_output_tokens: output, meters } = estimate;
+  const inputTokens = (input ?? INPUT_TOKENS_DEFAULT) + 0;
+  const tokens = output === undefined ? { inputTokens } : { inputTokens, maxOutputTokens: output + 0 };
+  return meters === undefined ? tokens : { ...tokens, meters: quantitiesOf(meters) };
 }
 
 /** Maps a valid `usage.pending` of the wire to the decoded event. */
@@ -62,9 +76,13 @@ export function toPending(wire: UsagePendingDto): UsagePending {
 function usageOf({ usage }: UsageCompletedDto): UsageCompleted['usage'] {
   const tokens = { inputTokens: usage.input_tokens + 0, outputTokens: usage.output_tokens + 0 };
   if (usage.meters === undefined) return tokens;
-  const meters = nameMap(Object.entries(usage.meters));
+  return { ...tokens, meters: quantitiesOf(usage.meters) };
+}
+
+function quantitiesOf(wire: Readonly<Record<string, number>>): NameMap<number> {
+  const meters = nameMap(Object.entries(wire));
   for (const name of Object.keys(meters)) meters[name] = (meters[name] ?? 0) + 0;
-  return { ...tokens, meters };
+  return meters;
 }
 
 /** Maps a valid `usage.completed` of the wire to the decoded event. */

@@ -9,6 +9,7 @@ import { describeFound, isWireObject } from '../contract/found-value.js';
 import type { WireObject } from '../contract/found-value.js';
 import type { EventPricing, UsageCompleted, UsageOutcome } from '../ledger/events.js';
 import { nameMap, ownValue } from '../runtime/name-map.js';
+import type { DeclaredTotals } from './usage/usage-reading.js';
 
 /** What both events tell about a request. */
 export interface UsageInput {
@@ -18,10 +19,16 @@ export interface UsageInput {
   /** Left out for traffic that belongs to no tenant; such an event is not billable. */
   readonly tenantId?: string;
   readonly apiKeyId?: string;
+  /** Whose usage it was, besides the tenant's; for reports, they decide nothing. At most eight tags. */
+  readonly userId?: string;
+  readonly projectId?: string;
+  readonly tags?: Readonly<Record<string, string>>;
   /** RFC 3339 with an offset, as `new Date().toISOString()` writes it. */
   readonly occurredAt: string;
   readonly provider: string;
   readonly model: string;
+  /** The class that the provider served it in, such as `priority`, as `usageFrom` reads it; left out: standard. */
+  readonly priceClass?: string | undefined;
   readonly presetItemId?: string;
   readonly stream: boolean;
   readonly pricing?: EventPricing;
@@ -34,13 +41,18 @@ export interface PendingInput extends UsageInput {
     readonly inputTokens?: number;
     /** Default 4096. */
     readonly maxOutputTokens?: number;
+    /** The most of each further meter that it may use, such as images, by meter name. */
+    readonly meters?: Readonly<Record<string, number>>;
   };
 }
 
 /** A request has ended and used exactly this much. */
 export interface CompletedInput extends UsageInput {
   readonly outcome: UsageOutcome;
-  readonly usage: UsageCompleted['usage'];
+  readonly usage: UsageCompleted['usage'] & {
+    /** The provider's own totals, as `usageFrom` reads them: where the meters add up to more, the event is refused. */
+    readonly declared?: DeclaredTotals;
+  };
   /** Charge even beyond the balance; default: the value of `stream`. */
   readonly allowNegative?: boolean;
   /** Why this request is not billable, for example `internal`. */
@@ -73,7 +85,11 @@ const IDENTITY: FieldNames = {
   occurredAt: 'occurred_at',
   provider: 'provider',
   model: 'model',
+  priceClass: 'price_class',
   presetItemId: 'preset_item_id',
+  userId: 'user_id',
+  projectId: 'project_id',
+  tags: 'tags',
   stream: 'stream',
   pricing: { name: 'pricing', fields: PRICING },
 };
@@ -81,14 +97,20 @@ const IDENTITY: FieldNames = {
 const FIELDS: Readonly<Record<UsageKind, FieldNames>> = {
   pending: {
     ...IDENTITY,
-    estimate: { name: 'estimate', fields: { inputTokens: 'input_tokens', maxOutputTokens: 'max_output_tokens' } },
+    estimate: {
+      name: 'estimate',
+      fields: { inputTokens: 'input_tokens', maxOutputTokens: 'max_output_tokens', meters: 'meters' },
+    },
   },
   completed: {
     ...IDENTITY,
     outcome: 'outcome',
     usage: {
       name: 'usage',
-      fields: { inputTokens: 'input_tokens', outputTokens: 'output_tokens', meters: 'meters' },
+      fields: {
+        ...{ inputTokens: 'input_tokens', outputTokens: 'output_tokens', meters: 'meters' },
+        declared: { name: 'declared', fields: { inputTokens: 'input_tokens', outputTokens: 'output_tokens' } },
+      },
     },
     allowNegative: 'allow_negative',
     skipReason: 'skip_reason',

@@ -8,7 +8,7 @@
  * leaf, so that the tree need not hash it again.
  */
 import { hash } from 'node:crypto';
-import { canonicalDetail, canonicalMeters, type LedgerEntry } from './entry.js';
+import { canonicalTexts, canonicalMeters, type LedgerEntry } from './entry.js';
 import { FieldWriter } from './field-writer.js';
 import { type AmountNano, formatAmount, ZERO } from './money.js';
 
@@ -66,7 +66,7 @@ export class EntryHasher {
     line.text(entry.countedOn);
     this.#writeUsage(entry);
     line.text(entry.description);
-    line.text(canonicalDetail(entry.detail));
+    line.text(canonicalTexts(entry.detail));
     line.integer(entry.referenceSeq);
     line.text(entry.actor);
     line.text(entry.commandHash);
@@ -100,6 +100,10 @@ export class EntryHasher {
     line.flag(usage.stream);
     line.text(usage.outcome);
     line.flag(usage.allowNegative);
+    line.text(usage.priceClass);
+    line.text(usage.userId);
+    line.text(usage.projectId);
+    line.text(canonicalTexts(usage.tags));
   }
 }
 
@@ -121,7 +125,7 @@ const hasher = new EntryHasher();
 
 /**
  * The canonical form of an entry: its domain and its facts as fields of one line, separated by tabs. Amounts have nine
- * decimals; meters and detail are JSON objects with names in ascending order; an absent value is `\N`; backslash, tab,
+ * decimals; meters, tags and detail are JSON objects with names in ascending order; an absent value is `\N`; backslash, tab,
  * newline and carriage return in a text are escaped by a backslash.
  */
 export function canonicalEntry(entry: LedgerEntry): string {

@@ -15,11 +15,13 @@ const ABSENT = '\\N';
 const UNESCAPED: Readonly<Record<string, string>> = { b: '\b', f: '\f', n: '\n', r: '\r', t: '\t', v: '\v' };
 
 /** Where the fields of the canonical form stand, its domain being field 0: docs/hashing.md. */
-export const FIELD_COUNT = 36;
+export const FIELD_COUNT = 40;
 /** The position of the field `meters`. */
 export const METERS_AT = 18;
+/** The position of the field `tags`. */
+export const TAGS_AT = 30;
 /** The position of the field `detail`. */
-export const DETAIL_AT = 28;
+export const DETAIL_AT = 32;
 
 /** Takes the escapes of COPY's text format off a field; null for a column that is null. */
 export function unescapedField(field: string): string | null {
@@ -50,7 +52,7 @@ export function entryOfFields(fields: readonly string[]): LedgerEntry | undefine
 function readEntry(texts: readonly (string | null)[]): LedgerEntry {
   const [, tenantId, seq, traceId, type, status, amount, balanceBefore, balanceAfter, heldBefore, ...more] = texts;
   const [heldAfter, currency, requests, countedOn] = more;
-  const [description, detail, referenceSeq, actor, commandHash, ...origin] = texts.slice(27);
+  const [description, detail, referenceSeq, actor, commandHash, ...origin] = texts.slice(31);
   const [topic, partition, kafkaOffset, occurredAt] = origin;
   return {
     tenantId: present(tenantId),
@@ -64,11 +66,11 @@ function readEntry(texts: readonly (string | null)[]): LedgerEntry {
     heldBeforeNano: amountOf(heldBefore),
     heldAfterNano: amountOf(heldAfter),
     currency: present(currency),
-    usage: usageOf(texts.slice(14, 27)),
+    usage: usageOf(texts.slice(14, 31)),
     requests: integer(present(requests)) as LedgerEntry['requests'],
     countedOn: countedOn ?? null,
     description: description ?? null,
-    detail: objectOf(detail, detailOf),
+    detail: objectOf(detail, textsIn),
     referenceSeq: integerOrNull(referenceSeq),
     actor: actor ?? null,
     commandHash: commandHash ?? null,
@@ -83,7 +85,8 @@ function readEntry(texts: readonly (string | null)[]): LedgerEntry {
 
 function usageOf(texts: readonly (string | null)[]): EntryUsage {
   const [inputTokens, outputTokens, inputPrice, outputPrice, meters, priceVersion, provider, ...more] = texts;
-  const [model, apiKeyId, presetItemId, stream, outcome, allowNegative] = more;
+  const [model, apiKeyId, presetItemId, stream, outcome, allowNegative, ...attribution] = more;
+  const [priceClass, userId, projectId, tags] = attribution;
   return {
     inputTokens: integerOrNull(inputTokens),
     outputTokens: integerOrNull(outputTokens),
@@ -98,6 +101,10 @@ function usageOf(texts: readonly (string | null)[]): EntryUsage {
     stream: booleanOrNull(stream),
     outcome: (outcome ?? null) as UsageOutcome | null,
     allowNegative: booleanOrNull(allowNegative),
+    priceClass: priceClass ?? null,
+    userId: userId ?? null,
+    projectId: projectId ?? null,
+    tags: objectOf(tags, textsIn),
   };
 }
 
@@ -112,8 +119,8 @@ function isMeter(value: unknown): boolean {
   return Number.isSafeInteger(value['quantity']) && typeof value['price'] === 'string';
 }
 
-/** A value that is the detail of an entry, and nothing beside it. */
-export function detailOf(value: unknown): Readonly<Record<string, string>> | undefined {
+/** A value that is the detail of an entry, or its tags, and nothing beside it. */
+export function textsIn(value: unknown): Readonly<Record<string, string>> | undefined {
   if (!isRecord(value)) return undefined;
   return Object.values(value).every((each) => typeof each === 'string')
     ? (value as Readonly<Record<string, string>>)

@@ -38,6 +38,12 @@ export interface EntryUsage {
   readonly stream: boolean | null;
   readonly outcome: UsageOutcome | null;
   readonly allowNegative: boolean | null;
+  /** The class that the request was served in, as its event says; null: it says none, which is the standard one. */
+  readonly priceClass: string | null;
+  /** Whose usage it was, besides the tenant's. */
+  readonly userId: string | null;
+  readonly projectId: string | null;
+  readonly tags: Readonly<Record<string, string>> | null;
 }
 
 /** One immutable row of the ledger. Amounts are nano-units of `currency`; times are ISO 8601 UTC with milliseconds. */
@@ -89,6 +95,10 @@ export const NO_USAGE: EntryUsage = {
   stream: null,
   outcome: null,
   allowNegative: null,
+  priceClass: null,
+  userId: null,
+  projectId: null,
+  tags: null,
 };
 
 /** Meters as a JSON object, names in ascending code-unit order: `{"name":{"quantity":1,"price":"5"},…}`; null without any. */
@@ -101,12 +111,10 @@ export function canonicalMeters(meters: EntryMeters | null): string | null {
   return `{${parts.join(',')}}`;
 }
 
-/** A detail as a JSON object, names in ascending code-unit order: `{"name":"value",…}`; null without any. */
-export function canonicalDetail(detail: Readonly<Record<string, string>> | null): string | null {
-  if (detail === null) return null;
-  const parts = ascendingNames(detail).map(
-    (name) => `${JSON.stringify(name)}:${JSON.stringify(ownValue(detail, name))}`,
-  );
+/** A detail, or tags, as a JSON object, names in ascending code-unit order: `{"name":"value",…}`; null without any. */
+export function canonicalTexts(texts: Readonly<Record<string, string>> | null): string | null {
+  if (texts === null) return null;
+  const parts = ascendingNames(texts).map((name) => `${JSON.stringify(name)}:${JSON.stringify(ownValue(texts, name))}`);
   return `{${parts.join(',')}}`;
 }
 

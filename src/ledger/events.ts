@@ -38,6 +38,10 @@ interface UsageIdentity {
   /** The class that the provider served it in, such as `priority`; absent: standard. Price books price by it. */
   readonly priceClass?: string;
   readonly presetItemId?: string;
+  /** Whose usage it was, besides the tenant's; for reports, they decide nothing. */
+  readonly userId?: string;
+  readonly projectId?: string;
+  readonly tags?: Readonly<Record<string, string>>;
   readonly stream: boolean;
   readonly pricing?: EventPricing;
   readonly producer?: EventProducer;

@@ -65,6 +65,10 @@ export interface EntryFilter {
   readonly model?: string;
   readonly provider?: string;
   readonly apiKeyId?: string;
+  readonly userId?: string;
+  readonly projectId?: string;
+  /** Only entries that have all of these tags. */
+  readonly tags?: Readonly<Record<string, string>>;
   /** Which of its times `since` (included) and `until` (not included) are about. */
   readonly by: 'occurred' | 'recorded';
   readonly since?: string;

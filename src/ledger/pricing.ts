@@ -88,10 +88,10 @@ export function costOf(usage: readonly MeteredUsage[]): Cost {
 }
 
 /** What tokens and nothing else cost; the same as `costOf` of their metered usage, without making a list of it. */
-export function tokenCost(tokens: Estimate, pricing: EventPricing): Cost {
+export function tokenCost(tokens: Tokens, pricing: EventPricing): Cost {
   const input = wholeTokensNano(tokens.inputTokens, pricing.inputPer1k);
   const output = wholeTokensNano(tokens.outputTokens, pricing.outputPer1k);
-  if (input === undefined || output === undefined) return costOf(estimatedUsage(tokens, pricing));
+  if (input === undefined || output === undefined) return costOf(tokenUsage(tokens, pricing));
   const nano = input + output;
   return isAmountInRange(nano) ? { kind: 'priced', amountNano: nano as AmountNano } : { kind: 'outOfRange' };
 }
@@ -104,9 +104,9 @@ function wholeTokensNano(quantity: number, pricePer1k: string | undefined): bigi
   return wholeNano === undefined ? undefined : wholeNano * BigInt(quantity);
 }
 
-/** What a completed request costs: its tokens and every further meter it reports. */
-export function completedCost(event: UsageCompleted, pricing: EventPricing): Cost {
-  return event.usage.meters === undefined ? tokenCost(event.usage, pricing) : costOf(completedUsage(event, pricing));
+/** What usage or an estimate costs: its tokens and every further meter. */
+export function usageCost(usage: Estimate, pricing: EventPricing): Cost {
+  return usage.meters === undefined ? tokenCost(usage, pricing) : costOf(meteredUsage(usage, pricing));
 }
 
 /** The cost where every price is a whole number of nano-units per unit, so that nothing is rounded: nearly all of them. */
@@ -141,37 +141,43 @@ export interface EstimateLimits {
   readonly outputTokensMax: number | null;
 }
 
-/** The tokens that a hold is priced with, and that its entry records. */
+/** The tokens of a request that no further meter counts. */
+export type Tokens = Pick<Estimate, 'inputTokens' | 'outputTokens'>;
+
+/** What a hold is priced with, and what its entry records. */
 export interface Estimate {
   readonly inputTokens: number;
   readonly outputTokens: number;
+  readonly meters?: Readonly<Record<string, number>> | undefined;
 }
 
-/** What a pending event may come to: its own bound on the output or the default, and never more than the cap. */
-export function estimateOf({ estimate }: UsagePending, limits: EstimateLimits): Estimate {
-  const wanted = estimate.maxOutputTokens ?? limits.outputTokensDefault;
+/**
+ * What a pending event may come to: its own bound on the output or the default, and never more than the cap. The default is
+ * for what writes text: a request that names its meters, at prices that have none for output tokens, is held for those.
+ */
+export function estimateOf({ estimate }: UsagePending, limits: EstimateLimits, pricing: EventPricing): Estimate {
+  const { inputTokens, maxOutputTokens, meters } = estimate;
+  const writesNoText = meters !== undefined && pricing.outputPer1k === undefined;
+  const wanted = maxOutputTokens ?? (writesNoText ? 0 : limits.outputTokensDefault);
   const outputTokens = limits.outputTokensMax === null ? wanted : Math.min(wanted, limits.outputTokensMax);
-  return { inputTokens: estimate.inputTokens, outputTokens };
+  return meters === undefined ? { inputTokens, outputTokens } : { inputTokens, outputTokens, meters };
 }
 
-/** The metered usage a hold is priced with: the input tokens and the most output tokens the request may produce. */
-export function estimatedUsage({ inputTokens, outputTokens }: Estimate, pricing: EventPricing): MeteredUsage[] {
+/** Tokens as metered usage. */
+export function tokenUsage({ inputTokens, outputTokens }: Tokens, pricing: EventPricing): MeteredUsage[] {
   return [
     { meter: 'input_tokens', quantity: inputTokens, pricePer1k: pricing.inputPer1k },
     { meter: 'output_tokens', quantity: outputTokens, pricePer1k: pricing.outputPer1k },
   ];
 }
 
-/** The metered usage a completed request is charged for: tokens and every further meter it reports. */
-export function completedUsage(event: UsageCompleted, pricing: EventPricing): MeteredUsage[] {
-  const usage: MeteredUsage[] = [
-    { meter: 'input_tokens', quantity: event.usage.inputTokens, pricePer1k: pricing.inputPer1k },
-    { meter: 'output_tokens', quantity: event.usage.outputTokens, pricePer1k: pricing.outputPer1k },
-  ];
-  for (const [meter, quantity] of Object.entries(event.usage.meters ?? {})) {
-    usage.push({ meter, quantity, pricePer1k: meterPrice(pricing, meter) });
+/** The metered usage that is charged or held for: tokens and every further meter. */
+export function meteredUsage(usage: Estimate, pricing: EventPricing): MeteredUsage[] {
+  const metered = tokenUsage(usage, pricing);
+  for (const [meter, quantity] of Object.entries(usage.meters ?? {})) {
+    metered.push({ meter, quantity, pricePer1k: meterPrice(pricing, meter) });
   }
-  return usage;
+  return metered;
 }
 
 /** Writes a price the way PostgreSQL's numeric prints it: no leading zeros, every decimal kept. */

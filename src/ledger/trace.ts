@@ -16,7 +16,7 @@ import type { EntryStatus, EntryUsage } from './entry.js';
 import type { EventPricing, UsageCompleted, UsageEvent, UsagePending } from './events.js';
 import { releaseIntent } from './hold-release.js';
 import { type AmountNano, ZERO } from './money.js';
-import { completedCost, estimateOf, type EstimateLimits, tokenCost } from './pricing.js';
+import { estimateOf, type EstimateLimits, usageCost } from './pricing.js';
 import type { QuotaDelta } from './quota-rule.js';
 import { type ChargeContent, differingFields, isWithoutUsage, usageOf } from './trace-content.js';
 
@@ -101,8 +101,8 @@ function decidePending(
   // The same whether its hold was granted: what Redis says cannot depend on how the log was cut into chunks.
   if (state.status === 'PENDING' || state.status === 'REFUSED') return { kind: 'duplicate' };
   if (state.status !== 'NONE') return { kind: 'superseded' };
-  const estimate = estimateOf(event, estimates);
-  const cost = tokenCost(estimate, pricing);
+  const estimate = estimateOf(event, estimates, pricing);
+  const cost = usageCost(estimate, pricing);
   if (cost.kind !== 'priced') return cost;
   const held = holdPolicy === 'estimate';
   const day = dayOf(event.occurredAt);
@@ -131,7 +131,7 @@ function decidePending(
 
 /** Decides what a billable completion wants at a price, which need not be the one it came with. */
 export function decideCompleted(state: TraceState, event: UsageCompleted, pricing: EventPricing): Decision {
-  const cost = completedCost(event, pricing);
+  const cost = usageCost(event.usage, pricing);
   const usage = usageOf(event, pricing, event.usage);
   const { currency } = pricing;
   if (isCharged(state)) {

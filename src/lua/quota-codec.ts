@@ -55,7 +55,7 @@ const UNLIMITED = 'unlimited';
 export const SUM_AVAILABLE = '~available';
 const SUM_DAY = '~day:';
 const SUM_MONTH = '~month:';
-const ITEM_FIELD = /^([A-Za-z0-9].*):([pcvx])$/s;
+const ITEM_FIELD = /^([^~].*):([pcvx])$/s;
 const ITEM_VALUE = /^(-?\d+)\|(-1|0|1)\|(\d{4}-\d{2}-\d{2})\|(\d+)$/;
 
 /** Names the field of an item: `TRACE:PHASE`. The trace id may hold colons; the last one separates. */

@@ -179,7 +179,7 @@ describe('tollbook credit and tollbook cursors', function () {
       /'--amount <decimal>'.*expected a decimal string such as "12\.5"/,
     ],
     ['a currency in small letters', { currency: 'usd' }, /'--currency <code>'.*allowed: 3 to 8 capital letters/],
-    ['a key with a blank', { key: 'key 1' }, /'--key <key>'.*allowed: 1 to 128 of A-Z/],
+    ['a key with a blank', { key: 'key 1' }, /'--key <key>'.*allowed: 1 to 256 of A-Z/],
     ['a missing reason', { reason: undefined }, /required option '--reason <text>' not specified/],
     ['an option there is not', { colour: 'red' }, /unknown option '--colour'/],
   ];

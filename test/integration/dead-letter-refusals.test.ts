@@ -21,7 +21,7 @@ const REFUSALS: readonly (readonly [string, readonly string[], number, RegExp])[
     2,
     /--until is 2026-03-01.*allowed: later than --since/,
   ],
-  ['a tenant with a blank', ['list', '--tenant', 'a b'], 2, /'--tenant <tenant>'.*1 to 128 of/],
+  ['a tenant with a blank', ['list', '--tenant', 'a b'], 2, /'--tenant <tenant>'.*1 to 256 of/],
   ['half a position', ['show', 'usage.completed/0'], 2, /TOPIC\/PARTITION\/OFFSET, such as/],
   ['a negative offset', ['list', '--after', 'usage.completed/0/-1'], 2, /TOPIC\/PARTITION\/OFFSET, such as/],
   [

@@ -221,7 +221,7 @@ describe('rebuilding quota hashes', function () {
         /ACCOUNT_UNKNOWN: tenant nobody has no account/,
         ['--tenant', 'many-0001', '--tenant', 'nobody'],
       ],
-      ['for a malformed tenant', 2, /'a b' is invalid. allowed: 1 to 128 of A-Z/, ['--tenant', 'a b']],
+      ['for a malformed tenant', 2, /'a b' is invalid. allowed: 1 to 256 of A-Z/, ['--tenant', 'a b']],
       [
         'after a tenant without all',
         2,

@@ -238,7 +238,7 @@ describe('everything parked, priced from a price book', () => {
     });
     const [rich, poor] = [new TenantOfWorld(world), new TenantOfWorld(world)];
     await world.credit(rich.tenantId, '1000');
-    const long = 'x'.repeat(128);
+    const long = 'x'.repeat(256);
     const completion = (tenant: TenantOfWorld, traceId: string, fields: WireEvent = {}): WireEvent =>
       wireCompleted({ tenantId: tenant.tenantId, traceId, fields: { pricing: { currency: 'USD' }, ...fields } });
     const events = [
@@ -267,7 +267,7 @@ describe('everything parked, priced from a price book', () => {
 
   it('has keys that follow from the trace, readable where they fit', () => {
     expect(parkedKey('trace-1')).to.equal('unpriced:trace-1');
-    expect(parkedKey('x'.repeat(119))).to.have.length(128);
-    expect(parkedKey('x'.repeat(120))).to.match(/^unpriced:[0-9a-f]{64}$/);
+    expect(parkedKey('x'.repeat(247))).to.have.length(256);
+    expect(parkedKey('x'.repeat(248))).to.match(/^unpriced:[0-9a-f]{64}$/);
   });
 });

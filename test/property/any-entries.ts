@@ -5,7 +5,7 @@ import type { EntryStatus, EntryType, LedgerEntry } from '../../src/ledger/entry
 import { AMOUNT_LIMIT_NANO, amountNano } from '../../src/ledger/money.js';
 import { PROTOTYPE_NAMES } from './wire-events.js';
 
-const identifiers = fc.stringMatching(/^[A-Za-z0-9][A-Za-z0-9._:@/-]{0,40}$/);
+const identifiers = fc.stringMatching(/^[A-Za-z0-9._:@/|=+%#!$&*-][A-Za-z0-9._:@/|=+~%#!$&*-]{0,40}$/);
 const counts = fc.integer({ min: 0, max: Number.MAX_SAFE_INTEGER });
 const prices = fc.stringMatching(/^(0|[1-9]\d{0,5})(\.\d{1,15})?$/);
 const amounts = fc
@@ -56,6 +56,10 @@ export const anyEntry: fc.Arbitrary<LedgerEntry> = fc.record({
     stream: optional(fc.boolean()),
     outcome: optional(fc.constantFrom('succeeded' as const, 'failed' as const, 'cancelled' as const)),
     allowNegative: optional(fc.boolean()),
+    priceClass: optional(texts),
+    userId: optional(texts),
+    projectId: optional(texts),
+    tags: optional(fc.dictionary(names, texts, { minKeys: 1, maxKeys: 4 })),
   }),
   requests: fc.constantFrom(-1 as const, 0 as const, 1 as const),
   countedOn: optional(times.map((time) => time.slice(0, 10))),

@@ -73,7 +73,7 @@ const texts = fc.oneof(
     `${'9'.repeat(18)}.${'9'.repeat(30)}`,
     '9'.repeat(19),
   ),
-  fc.constantFrom(127, 128, 129, 200, 201).map((length) => 'x'.repeat(length)),
+  fc.constantFrom(64, 65, 127, 128, 129, 200, 201, 256, 257).map((length) => 'x'.repeat(length)),
   fc.constantFrom(199, 200, 201).map((length) => '😀'.repeat(length)),
   fc.string({ unit: 'binary', maxLength: 12 }),
 );
@@ -137,13 +137,16 @@ function put(holder: object, key: string, value: unknown): void {
   Object.defineProperty(holder, key, { value, enumerable: true, configurable: true, writable: true });
 }
 
-const OPTIONAL_KEYS = ['tenant_id', 'pricing', 'producer', 'allow_negative', 'skip_reason', 'meters', 'price_version'];
+const OPTIONAL_KEYS = [
+  ...['tenant_id', 'pricing', 'producer', 'allow_negative', 'skip_reason', 'meters', 'price_version'],
+  ...['price_class', 'user_id', 'project_id', 'tags', 'declared'],
+];
 
 function change(event: WireObject, { pick, action, value, meters, strangeKey }: Change): void {
   const all = places(event);
   const place = all[pick % all.length];
   if (place === undefined) return;
-  const metered = [event['usage'], event['pricing']].filter(isWireObject);
+  const metered = [event['usage'], event['estimate'], event['pricing']].filter(isWireObject);
   if (action === 'remove') Reflect.deleteProperty(place.holder, place.key);
   else if (action === 'replace') put(place.holder, place.key, value);
   else if (action === 'add') put(place.holder, strangeKey, value);

@@ -26,21 +26,45 @@ const identity = {
 };
 const tokens = fc.constantFrom(0, 1, 2, 7, 20);
 
+/** Whose usage it was: mostly nobody says. */
+const attribution = fc.oneof(
+  { weight: 3, arbitrary: fc.constant({}) },
+  {
+    weight: 1,
+    arbitrary: fc.record({
+      priceClass: fc.constantFrom('standard', 'batch'),
+      userId: fc.constant('auth0|7'),
+      projectId: fc.constant('project'),
+      tags: fc.constantFrom<Record<string, string>[]>({}, { team: 'a "b"', cost: '1' }),
+    }),
+  },
+);
+
 /** A pending event of one of the traces. */
-export const pendings: fc.Arbitrary<UsagePending> = fc.record({
-  ...identity,
-  kind: fc.constant('pending'),
-  estimate: fc.record({ inputTokens: tokens, maxOutputTokens: tokens }),
-});
+export const pendings: fc.Arbitrary<UsagePending> = fc
+  .tuple(
+    fc.record({
+      ...identity,
+      kind: fc.constant('pending' as const),
+      estimate: fc.record({ inputTokens: tokens, maxOutputTokens: tokens }),
+    }),
+    attribution,
+  )
+  .map(([event, whose]) => ({ ...event, ...whose }));
 
 /** A completion of one of the traces, with or without usage, whatever its outcome. */
-export const completions: fc.Arbitrary<UsageCompleted> = fc.record({
-  ...identity,
-  kind: fc.constant('completed'),
-  outcome: fc.constantFrom('succeeded', 'succeeded', 'failed', 'cancelled'),
-  usage: fc.record({ inputTokens: tokens, outputTokens: tokens }),
-  allowNegative: fc.boolean(),
-});
+export const completions: fc.Arbitrary<UsageCompleted> = fc
+  .tuple(
+    fc.record({
+      ...identity,
+      kind: fc.constant('completed' as const),
+      outcome: fc.constantFrom('succeeded' as const, 'succeeded' as const, 'failed' as const, 'cancelled' as const),
+      usage: fc.record({ inputTokens: tokens, outputTokens: tokens }),
+      allowNegative: fc.boolean(),
+    }),
+    attribution,
+  )
+  .map(([event, whose]) => ({ ...event, ...whose }));
 
 const expiries: fc.Arbitrary<Happening> = fc.record({
   kind: fc.constant('expiry'),

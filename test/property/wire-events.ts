@@ -2,6 +2,8 @@
 import fc from 'fast-check';
 import type { UsageKind } from '../../src/contract/dto-kinds.js';
 import type { WireObject } from '../../src/contract/found-value.js';
+import { tokensOf } from '../../src/contract/declared-totals.js';
+import { TAG_VALUE_PATTERN } from '../../src/contract/tag-map.js';
 
 /** Names that every plain object answers to. */
 export const PROTOTYPE_NAMES = ['constructor', 'toString', 'valueOf', 'hasOwnProperty', '__proto__'] as const;
@@ -16,8 +18,23 @@ function orOfPrototypes(texts: fc.Arbitrary<string>): fc.Arbitrary<string> {
   return fc.oneof({ weight: 9, arbitrary: texts }, { weight: 1, arbitrary: namesOfPrototypes });
 }
 
-const identifiers = orOfPrototypes(fc.stringMatching(/^[A-Za-z0-9][A-Za-z0-9._:@/-]{0,127}$/));
-const labels = orOfPrototypes(fc.stringMatching(/^[A-Za-z0-9][A-Za-z0-9._:@/+ -]{0,127}$/));
+/** Texts of a pattern, mostly short: what is long is slow to make, and no longer text is told apart by more of it. */
+function sized(first: string, rest: string): fc.Arbitrary<string> {
+  const short = fc.stringMatching(new RegExp(`^[${first}][${rest}]{0,40}$`));
+  return fc.oneof(
+    { weight: 30, arbitrary: short },
+    { weight: 1, arbitrary: short.map((text) => text.padEnd(256, '7')) },
+  );
+}
+
+const identifiers = orOfPrototypes(sized('A-Za-z0-9._:@/|=+%#!$&*-', 'A-Za-z0-9._:@/|=+~%#!$&*-'));
+const labels = orOfPrototypes(sized('A-Za-z0-9._:@/|=+~%#!$&*[\\](),-', 'A-Za-z0-9._:@/|=+~%#!$&*[\\](), -'));
+const words = orOfPrototypes(fc.stringMatching(/^[A-Za-z0-9][A-Za-z0-9._+-]{0,63}$/));
+const tagValues = fc.oneof(
+  fc.stringMatching(/^[ !#-[\]-~]{1,20}$/),
+  fc.constant('x'.repeat(128)),
+  fc.string({ unit: 'grapheme', minLength: 1, maxLength: 20 }).filter((text) => TAG_VALUE_PATTERN.test(text)),
+);
 const prices = fc.stringMatching(/^[0-9]{1,18}(\.[0-9]{1,30})?$/);
 const quantities = fc.oneof(fc.integer({ min: 0, max: 1e12 }), fc.constantFrom(0, -0, 1e12));
 const counters = fc.oneof(fc.integer({ min: 0, max: Number.MAX_SAFE_INTEGER }), fc.constant(Number.MAX_SAFE_INTEGER));
@@ -58,7 +75,11 @@ const identity = {
   occurred_at: instants,
   provider: labels,
   model: labels,
+  price_class: words,
   preset_item_id: identifiers,
+  user_id: identifiers,
+  project_id: identifiers,
+  tags: fc.dictionary(words, tagValues, { maxKeys: 8 }),
   stream: fc.boolean(),
   pricing: pricings,
   producer: fc.record({ instance: identifiers, epoch: counters, seq: counters }),
@@ -69,23 +90,55 @@ const required = ['schema_version', 'event_id', 'trace_id', 'occurred_at', 'prov
 const pendings = fc.record(
   {
     ...identity,
-    estimate: fc.record({ input_tokens: quantities, max_output_tokens: quantities }, { requiredKeys: [] }),
+    estimate: fc.record(
+      {
+        input_tokens: quantities,
+        max_output_tokens: quantities,
+        meters: fc.dictionary(meterNames, quantities, { maxKeys: 16 }),
+      },
+      { requiredKeys: [] },
+    ),
   },
   { requiredKeys: [...required, 'estimate'] },
 );
+
+interface WireUsage {
+  input_tokens: number;
+  output_tokens: number;
+  meters?: Record<string, number>;
+  declared?: { input_tokens?: number; output_tokens?: number };
+}
+
+/** Declares, now and then, a total that is not below what the meters of a side add up to. */
+function withDeclared([usage, side, more]: [WireUsage, 'input_tokens' | 'output_tokens', number]): WireUsage {
+  const total = tokensOf(side, usage[side], usage.meters) + more;
+  return more > 1_000 || total > 1e12 ? usage : { ...usage, declared: { [side]: total } };
+}
+
+const usages = fc
+  .tuple(
+    fc.record(
+      {
+        input_tokens: quantities,
+        output_tokens: quantities,
+        meters: fc.dictionary(
+          fc.oneof(meterNames, fc.constantFrom('cached_input_tokens', 'reasoning_output_tokens')),
+          quantities,
+          { maxKeys: 16 },
+        ),
+      },
+      { requiredKeys: ['input_tokens', 'output_tokens'] },
+    ) as fc.Arbitrary<WireUsage>,
+    fc.constantFrom('input_tokens' as const, 'output_tokens' as const),
+    fc.oneof(fc.constantFrom(0, 1), fc.nat(3_000)),
+  )
+  .map(withDeclared);
 
 const completions = fc.record(
   {
     ...identity,
     outcome: fc.constantFrom('succeeded', 'failed', 'cancelled'),
-    usage: fc.record(
-      {
-        input_tokens: quantities,
-        output_tokens: quantities,
-        meters: fc.dictionary(meterNames, quantities, { maxKeys: 16 }),
-      },
-      { requiredKeys: ['input_tokens', 'output_tokens'] },
-    ),
+    usage: usages,
     allow_negative: fc.boolean(),
     skip_reason: reasons,
   },

@@ -52,7 +52,32 @@ const numbers = fc.oneof(
   fc.constantFrom('9'.repeat(400), `1${'0'.repeat(330)}`),
 );
 
-const lengths = fc.constantFrom(0, 1, 2, 3, 4, 8, 9, 57, 58, 59, 60, 61, 62, 127, 128, 129, 199, 200, 201);
+const lengths = fc.constantFrom(
+  0,
+  1,
+  2,
+  3,
+  4,
+  8,
+  9,
+  57,
+  58,
+  59,
+  60,
+  61,
+  62,
+  64,
+  65,
+  127,
+  128,
+  129,
+  199,
+  200,
+  201,
+  255,
+  256,
+  257,
+);
 
 const texts = fc.oneof(
   fc.tuple(lengths, fc.constantFrom('A', 'a', '7')).map(([length, letter]) => `"${letter.repeat(length)}"`),

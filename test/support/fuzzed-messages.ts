@@ -41,6 +41,7 @@ const awkward: fc.Arbitrary<unknown> = fc.oneof(
 const fields = fc.constantFrom(
   ...['schema_version', 'event_id', 'trace_id', 'tenant_id', 'occurred_at', 'provider', 'model', 'stream', 'pricing'],
   ...['outcome', 'usage', 'estimate', 'producer', 'allow_negative', 'skip_reason', 'api_key_id'],
+  ...['price_class', 'user_id', 'project_id', 'tags', 'tags.team', 'estimate.meters', 'usage.declared'],
   ...['pricing.input_per_1k', 'pricing.output_per_1k', 'pricing.currency', 'pricing.meters', 'usage.input_tokens'],
   ...['usage.output_tokens', 'usage.meters', 'estimate.input_tokens', 'unknown', '__proto__', 'constructor'],
 );

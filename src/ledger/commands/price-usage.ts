@@ -9,7 +9,7 @@ import { invariant, TollbookError } from '../../runtime/errors.js';
 import type { Account } from '../account.js';
 import { bookIntent } from '../charge.js';
 import type { EventPricing, UsageCompleted } from '../events.js';
-import { completedUsage, type MeteredUsage, unpricedMeters } from '../pricing.js';
+import { type MeteredUsage, meteredUsage, unpricedMeters } from '../pricing.js';
 import { refusalOf } from '../quota-rule.js';
 import { decideCompleted, type EntryIntent } from '../trace.js';
 import { bookingOf, type CommandBooking, type CommandOrigin } from './command-entry.js';
@@ -26,7 +26,7 @@ export function bookPrice(
   if (state.status === 'COMMITTED' || state.status === 'FAILED') throw alreadyCharged(command, facts);
   const pricing =
     'book' in command.prices ? quoted(command, event, { quote, account }) : given(command, event, account);
-  assertEveryMeter(command, completedUsage(event, pricing));
+  assertEveryMeter(command, meteredUsage(event.usage, pricing));
   const allowed = { ...event, allowNegative: event.allowNegative || command.allowNegative };
   const decision = decideCompleted(state, allowed, pricing);
   if (decision.kind === 'outOfRange') throw outOfRange(command, 'the cost');

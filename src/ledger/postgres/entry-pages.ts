@@ -80,7 +80,17 @@ async function selectEntries(
 }
 
 /** The conditions of a filter as SQL before its value, and the value. */
-function conditionsOf({ type, status, model, provider, apiKeyId, by, since, until }: EntryFilter): [string, string][] {
+function conditionsOf({
+  type,
+  status,
+  model,
+  provider,
+  apiKeyId,
+  userId,
+  projectId,
+  ...rest
+}: EntryFilter): [string, string][] {
+  const { tags, by, since, until } = rest;
   const time = by === 'occurred' ? 'e.occurred_at' : 'e.recorded_at';
   const all: [string, string | undefined][] = [
     ['e.type =', type],
@@ -88,6 +98,9 @@ function conditionsOf({ type, status, model, provider, apiKeyId, by, since, unti
     ['e.model =', model],
     ['e.provider =', provider],
     ['e.api_key_id =', apiKeyId],
+    ['e.user_id =', userId],
+    ['e.project_id =', projectId],
+    ['e.tags @>', tags === undefined ? undefined : JSON.stringify(tags)],
     [`${time} >=`, since],
     [`${time} <`, until],
   ];

@@ -5,25 +5,26 @@
  * Invariants: a line hashes to its stored hash exactly when the row has the canonical form that was hashed; a row that
  * has none hashes to nothing.
  * Written by to_char, times alone cost 2.2 µs a row on the server, as much as the hash; so they come as PostgreSQL
- * writes them and are put in form here. Rows with meters or a detail are put in form as text, since the order of names
+ * writes them and are put in form here. Rows with meters, tags or a detail are put in form as text, since the order of names
  * in jsonb is another.
  */
 import { hash } from 'node:crypto';
 import { ENTRY_DOMAIN, entryHash } from '../canonical-entry.js';
-import { canonicalDetail, canonicalMeters, type EntryMeters } from '../entry.js';
-import { DETAIL_AT, detailOf, entryOfFields, METERS_AT, metersOf, unescapedField } from '../entry-fields.js';
+import { canonicalTexts, canonicalMeters, type EntryMeters } from '../entry.js';
+import { DETAIL_AT, entryOfFields, METERS_AT, metersOf, TAGS_AT, textsIn, unescapedField } from '../entry-fields.js';
 
 /**
  * The select list that makes a leaf line of `ledger_entries e`: whether it is plain, the canonical form, when it was recorded, the hash. Needs
  * the session settings of a proof snapshot (proof-snapshot.ts): times in UTC, bytea in hex.
  */
 export const LEAF_SELECT = [
-  '(e.meters IS NULL AND e.detail IS NULL)',
+  '(e.meters IS NULL AND e.detail IS NULL AND e.tags IS NULL)',
   `'${ENTRY_DOMAIN}'`,
   ...['tenant_id', 'seq', 'trace_id', 'type', 'status', 'amount', 'balance_before', 'balance_after'].map(column),
   ...['held_before', 'held_after', 'currency', 'requests', 'counted_on', 'input_tokens', 'output_tokens'].map(column),
   ...['input_price', 'output_price', 'meters', 'price_version', 'provider', 'model', 'api_key_id'].map(column),
   ...['e.preset_item_id', spelled('stream'), 'e.outcome', spelled('allow_negative')],
+  ...['price_class', 'user_id', 'project_id', 'tags'].map(column),
   ...['description', 'detail', 'reference_seq', 'actor', 'command_hash', 'source_topic'].map(column),
   ...['source_partition', 'source_offset', 'occurred_at', 'recorded_at', 'entry_hash'].map(column),
 ].join(', ');
@@ -158,9 +159,10 @@ function compareHash(span: LineSpan, { timeAt, storedHash }: { timeAt: number; s
   if (isPlain && plainHash(span, timeAt) === storedHash) return { isGenuine: true, detail: null };
   const fields = lines.toString('utf8', start + DOMAIN_AT, timeAt + TIME_LENGTH).split('\t');
   const meters = objectOf(fields[METERS_AT], metersOf);
-  const detail = objectOf(fields[DETAIL_AT], detailOf);
-  if (meters === undefined || detail === undefined) return FORGED;
-  if (!isPlain && formedHash(fields, { meters, detail }) === storedHash) return { isGenuine: true, detail };
+  const detail = objectOf(fields[DETAIL_AT], textsIn);
+  const tags = objectOf(fields[TAGS_AT], textsIn);
+  if (meters === undefined || detail === undefined || tags === undefined) return FORGED;
+  if (!isPlain && formedHash(fields, { meters, detail, tags }) === storedHash) return { isGenuine: true, detail };
   const entry = entryOfFields(fields);
   return { isGenuine: entry !== undefined && entryHash(entry) === storedHash, detail };
 }
@@ -172,16 +174,18 @@ function plainHash({ lines, start }: LineSpan, timeAt: number): string {
 }
 
 /** The hash of a line whose JSON is put in form. Not that of a text with escapes: `entryOfFields` reads those. */
-function formedHash(fields: readonly string[], { meters, detail }: EntryObjects): string {
+function formedHash(fields: readonly string[], { meters, detail, tags }: EntryObjects): string {
   const formed = [...fields];
+  formed[TAGS_AT] = canonicalTexts(tags) ?? ABSENT;
   formed[METERS_AT] = canonicalMeters(meters) ?? ABSENT;
-  formed[DETAIL_AT] = canonicalDetail(detail) ?? ABSENT;
+  formed[DETAIL_AT] = canonicalTexts(detail) ?? ABSENT;
   return hash('sha256', `\0${formed.join('\t')}`, 'hex');
 }
 
 interface EntryObjects {
   readonly meters: EntryMeters | null;
   readonly detail: LeafLine['detail'];
+  readonly tags: LeafLine['detail'];
 }
 
 function objectOf<T>(field: string | undefined, shape: (value: unknown) => T | undefined): T | null | undefined {

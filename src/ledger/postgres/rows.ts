@@ -11,7 +11,7 @@ import type { RecordMark } from '../charged-log.js';
 import type { UsageOutcome } from '../events.js';
 import type { Cursor, LockedAccount } from '../ledger-store.js';
 import { parseAmount } from '../money.js';
-import type { ChargeContent } from '../trace-content.js';
+import type { ChargeContent, ComparedUsage } from '../trace-content.js';
 import type { TraceState } from '../trace.js';
 
 /** The columns of `ledger_entries`: those of the canonical form in their order, then those of the batch. */
@@ -19,7 +19,8 @@ export const ENTRY_COLUMNS = [
   ...['tenant_id', 'seq', 'trace_id', 'type', 'status', 'amount', 'balance_before', 'balance_after'],
   ...['held_before', 'held_after', 'currency', 'requests', 'counted_on', 'input_tokens', 'output_tokens'],
   ...['input_price', 'output_price', 'meters', 'price_version', 'provider', 'model', 'api_key_id', 'preset_item_id'],
-  ...['stream', 'outcome', 'allow_negative', 'description', 'detail', 'reference_seq', 'actor', 'command_hash'],
+  ...['stream', 'outcome', 'allow_negative', 'price_class', 'user_id', 'project_id', 'tags'],
+  ...['description', 'detail', 'reference_seq', 'actor', 'command_hash'],
   ...['source_topic', 'source_partition', 'source_offset', 'occurred_at', 'recorded_at', 'batch_id', 'entry_hash'],
 ] as const;
 
@@ -93,10 +94,29 @@ export interface UsageColumns {
   readonly stream: boolean | null;
   readonly outcome: UsageOutcome | null;
   readonly allow_negative: boolean | null;
+  readonly price_class: string | null;
+  readonly user_id: string | null;
+  readonly project_id: string | null;
+  readonly tags: Readonly<Record<string, string>> | null;
 }
 
+/** Those of them that a second completion is compared with. */
+export type ComparedColumns = Pick<
+  UsageColumns,
+  | 'input_tokens'
+  | 'output_tokens'
+  | 'input_price'
+  | 'output_price'
+  | 'meters'
+  | 'price_version'
+  | 'price_class'
+  | 'provider'
+  | 'model'
+  | 'outcome'
+>;
+
 /** A row of `ledger_entries` as far as it tells the state of a trace, selected with TRACE_SELECT. */
-export interface TraceRow extends UsageColumns {
+export interface TraceRow extends ComparedColumns {
   /** Of the tenant among those asked for, from 1: shorter to send and to read than its name. */
   readonly place: number;
   readonly trace_id: string;
@@ -110,9 +130,10 @@ export interface TraceRow extends UsageColumns {
   readonly currency: string | null;
 }
 
+/** What a second completion is compared with, and nothing else. */
 const TRACE_CONTENT = [
   ...['amount', 'currency', 'input_tokens', 'output_tokens', 'input_price', 'output_price', 'meters', 'price_version'],
-  ...['provider', 'model', 'api_key_id', 'preset_item_id', 'stream', 'outcome', 'allow_negative'],
+  ...['price_class', 'provider', 'model', 'outcome'],
 ];
 
 /** The select list that, after `place`, makes a TraceRow of `ledger_entries e` and TRACE_CONTENT_JOIN. */
@@ -147,11 +168,10 @@ export function traceStateOf(last: TraceRow): TraceState {
 function contentOf(row: TraceRow): ChargeContent {
   const { amount, currency } = row;
   invariant(amount !== null && currency !== null, 'a charged trace has its amount and currency', { seq: row.seq });
-  return { usage: usageOf(row), amountNano: parseAmount(amount), currency };
+  return { usage: comparedUsageOf(row), amountNano: parseAmount(amount), currency };
 }
 
-/** Reads what a row tells of the request. */
-export function usageOf(row: UsageColumns): EntryUsage {
+function comparedUsageOf(row: ComparedColumns): ComparedUsage {
   return {
     inputTokens: countOf(row.input_tokens),
     outputTokens: countOf(row.output_tokens),
@@ -159,13 +179,24 @@ export function usageOf(row: UsageColumns): EntryUsage {
     outputPrice: row.output_price,
     meters: row.meters === null ? null : nameMap(Object.entries(row.meters)),
     priceVersion: row.price_version,
+    priceClass: row.price_class,
     provider: row.provider,
     model: row.model,
+    outcome: row.outcome,
+  };
+}
+
+/** Reads what a row tells of the request. */
+export function usageOf(row: UsageColumns): EntryUsage {
+  return {
+    ...comparedUsageOf(row),
     apiKeyId: row.api_key_id,
     presetItemId: row.preset_item_id,
     stream: row.stream,
-    outcome: row.outcome,
     allowNegative: row.allow_negative,
+    userId: row.user_id,
+    projectId: row.project_id,
+    tags: row.tags === null ? null : nameMap(Object.entries(row.tags)),
   };
 }
 

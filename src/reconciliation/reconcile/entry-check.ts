@@ -67,9 +67,9 @@ type StoredText = Pick<EntryLine, 'text' | 'columns'>;
 
 /** Checks a usage entry. */
 export function checkEntry(stored: StoredText, grounds: EntryGrounds): EntryCheck {
-  const { state, event, pricing, settings, onTaken } = grounds;
+  const { state, event, pricing, settings } = grounds;
   const holdPolicy = columnOf(stored, 'requests') === '0' ? 'none' : 'estimate';
-  const estimates = event.kind === 'pending' ? estimatesOf(stored, event, { settings, onTaken }) : settings.estimates;
+  const estimates = event.kind === 'pending' ? estimatesOf(stored, event, grounds) : settings.estimates;
   const decision = decide(state, event, { pricing, holdPolicy, estimates });
   if (decision.kind !== 'entry') return { kind: 'noEntry', decision };
   const { tenantId = '', traceId, occurredAt } = event;
@@ -101,10 +101,10 @@ export function checkOpening(
 function estimatesOf(
   stored: StoredText,
   event: UsageEvent & { kind: 'pending' },
-  { settings, onTaken }: Pick<EntryGrounds, 'settings' | 'onTaken'>,
+  { settings, pricing, onTaken }: Pick<EntryGrounds, 'settings' | 'pricing' | 'onTaken'>,
 ): EstimateLimits {
   const recorded = Number(columnOf(stored, 'output_tokens'));
-  if (estimateOf(event, settings.estimates).outputTokens === recorded) return settings.estimates;
+  if (estimateOf(event, settings.estimates, pricing).outputTokens === recorded) return settings.estimates;
   const own = event.estimate.maxOutputTokens;
   if (own !== undefined && recorded >= own) return settings.estimates;
   onTaken('estimateLimits');

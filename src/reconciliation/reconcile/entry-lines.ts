@@ -4,7 +4,7 @@
  * Does not own: what the entries must be.
  * Invariants: reads only; the canonical form is that of ledger/entry.ts, so that an expected entry and a stored one are
  * equal exactly when their texts are; each line tells what the trace had come to before it, in the ledger's own order.
- * COPY instead of rows: 37 columns a row through the driver cost more than everything else together.
+ * COPY instead of rows: 41 columns a row through the driver cost more than everything else together.
  */
 import { escapeLiteral } from 'pg';
 import type pg from 'pg';
@@ -22,7 +22,8 @@ export const CANONICAL_COLUMNS = [
   ...['tenant_id', 'seq', 'trace_id', 'type', 'status', 'amount', 'balance_before', 'balance_after'],
   ...['held_before', 'held_after', 'currency', 'requests', 'counted_on', 'input_tokens', 'output_tokens'],
   ...['input_price', 'output_price', 'meters', 'price_version', 'provider', 'model', 'api_key_id', 'preset_item_id'],
-  ...['stream', 'outcome', 'allow_negative', 'description', 'detail', 'reference_seq', 'actor', 'command_hash'],
+  ...['stream', 'outcome', 'allow_negative', 'price_class', 'user_id', 'project_id', 'tags'],
+  ...['description', 'detail', 'reference_seq', 'actor', 'command_hash'],
   ...['source_topic', 'source_partition', 'source_offset', 'occurred_at'],
 ] as const;
 
@@ -131,7 +132,8 @@ const [TOPIC_AT, PARTITION_AT, OFFSET_AT] = [
   placeOf('source_partition'),
   placeOf('source_offset'),
 ];
-const [METERS_AT, DETAIL_AT] = [placeOf('meters'), placeOf('detail')];
+const METERS_AT = placeOf('meters');
+const TEXTS_AT = [placeOf('tags'), placeOf('detail')];
 
 function entryLineOf(line: string): EntryLine {
   const columns = line.split('\t');
@@ -150,15 +152,18 @@ function entryLineOf(line: string): EntryLine {
   };
 }
 
-/** Writes the JSON columns as the canonical form does; false when both are absent. */
+/** Writes the JSON columns as the canonical form does; false when all of them are absent. */
 function normalizeObjects(columns: string[]): boolean {
-  const { [METERS_AT]: meters = ABSENT, [DETAIL_AT]: detail = ABSENT } = columns;
-  if (meters === ABSENT && detail === ABSENT) return false;
-  if (meters !== ABSENT) {
-    columns[METERS_AT] = escaped(canonicalMeters(JSON.parse(unescaped(meters)) as EntryMeters) ?? ABSENT);
+  const meters = columns[METERS_AT] ?? ABSENT;
+  let isChanged = meters !== ABSENT;
+  if (isChanged) columns[METERS_AT] = escaped(canonicalMeters(JSON.parse(unescaped(meters)) as EntryMeters) ?? ABSENT);
+  for (const place of TEXTS_AT) {
+    const texts = columns[place] ?? ABSENT;
+    if (texts === ABSENT) continue;
+    columns[place] = escaped(canonicalObject(unescaped(texts)));
+    isChanged = true;
   }
-  if (detail !== ABSENT) columns[DETAIL_AT] = escaped(canonicalObject(unescaped(detail)));
-  return true;
+  return isChanged;
 }
 
 function canonicalObject(json: string): string {
@@ -174,7 +179,8 @@ export function unescaped(field: string): string {
   return field.replace(/\\(.)/g, (_whole, character: string) => ownValue(UNESCAPES, character) ?? character);
 }
 
-function escaped(text: string): string {
+/** Puts the escapes of COPY into JSON, which has no other character to escape. */
+export function escaped(text: string): string {
   return text.includes('\\') ? text.replaceAll('\\', '\\\\') : text;
 }
 

@@ -6,10 +6,10 @@
  * Invariants: pure; never says yes where the expected entry would have another text (test/property/entry-match.test.ts);
  * a no means nothing: entry-check.ts makes the expected entry then.
  */
-import { canonicalMeters, type EntrySource, type EntryUsage } from '../../ledger/entry.js';
+import { canonicalMeters, canonicalTexts, type EntrySource, type EntryUsage } from '../../ledger/entry.js';
 import { formatAmount } from '../../ledger/money.js';
 import type { EntryIntent } from '../../ledger/trace.js';
-import { ABSENT, type EntryLine, placeOf } from './entry-lines.js';
+import { ABSENT, type EntryLine, escaped, placeOf } from './entry-lines.js';
 
 const AT = {
   ...{ tenant: placeOf('tenant_id'), trace: placeOf('trace_id'), type: placeOf('type'), status: placeOf('status') },
@@ -22,7 +22,8 @@ const AT = {
   ...{ presetItemId: placeOf('preset_item_id'), stream: placeOf('stream'), outcome: placeOf('outcome') },
   ...{ allowNegative: placeOf('allow_negative'), description: placeOf('description'), detail: placeOf('detail') },
   ...{ reference: placeOf('reference_seq'), actor: placeOf('actor'), topic: placeOf('source_topic') },
-  ...{ commandHash: placeOf('command_hash') },
+  ...{ commandHash: placeOf('command_hash'), priceClass: placeOf('price_class'), userId: placeOf('user_id') },
+  ...{ projectId: placeOf('project_id'), tags: placeOf('tags') },
   ...{ partition: placeOf('source_partition'), offset: placeOf('source_offset'), occurredAt: placeOf('occurred_at') },
 };
 
@@ -86,8 +87,17 @@ function hasUsage(columns: readonly string[], usage: EntryUsage): boolean {
     columns[AT.presetItemId] === (usage.presetItemId ?? ABSENT) &&
     columns[AT.stream] === text(usage.stream) &&
     columns[AT.outcome] === (usage.outcome ?? ABSENT) &&
-    columns[AT.allowNegative] === text(usage.allowNegative)
+    columns[AT.allowNegative] === text(usage.allowNegative) &&
+    columns[AT.priceClass] === (usage.priceClass ?? ABSENT) &&
+    columns[AT.userId] === (usage.userId ?? ABSENT) &&
+    columns[AT.projectId] === (usage.projectId ?? ABSENT) &&
+    hasTags(columns[AT.tags], usage)
   );
+}
+
+function hasTags(column: string | undefined, { tags }: EntryUsage): boolean {
+  const texts = canonicalTexts(tags);
+  return column === (texts === null ? ABSENT : escaped(texts));
 }
 
 function text(value: number | boolean | null): string {

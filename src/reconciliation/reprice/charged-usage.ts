@@ -14,6 +14,8 @@ export interface ChargedUsage {
   readonly tenantId: string;
   readonly provider: string;
   readonly model: string;
+  /** The class that the entry records; absent: standard. */
+  readonly priceClass?: string;
   readonly occurredAt: string;
   readonly currency: string;
   readonly paidNano: AmountNano;
@@ -52,6 +54,7 @@ interface UsageRow {
   readonly seq: string;
   readonly provider: string;
   readonly model: string;
+  readonly price_class: string | null;
   readonly occurred_at: Date;
   readonly currency: string;
   readonly amount: string;
@@ -67,7 +70,7 @@ export async function pageUsage(pool: pg.Pool, after: EntryPlace, filter: UsageF
   const rows = await rowsOf<UsageRow>(
     pool,
     `WITH page AS (
-       SELECT e.tenant_id, e.seq, e.provider, e.model, e.occurred_at, e.currency, e.amount, e.input_tokens,
+       SELECT e.tenant_id, e.seq, e.provider, e.model, e.price_class, e.occurred_at, e.currency, e.amount, e.input_tokens,
          e.output_tokens, e.meters, e.type = 'DEDUCT' AND e.status = 'COMMITTED' AND e.model IS NOT NULL
            AND ($4::timestamptz IS NULL OR e.occurred_at >= $4) AND ($5::timestamptz IS NULL OR e.occurred_at < $5) AS is_wanted,
          row_number() OVER (ORDER BY e.tenant_id, e.seq) AS place
@@ -99,6 +102,7 @@ function chargeOf(row: UsageRow): ChargedUsage {
     tenantId: row.tenant_id,
     provider: row.provider,
     model: row.model,
+    ...(row.price_class === null ? {} : { priceClass: row.price_class }),
     occurredAt: row.occurred_at.toISOString(),
     currency: row.currency,
     paidNano: parseAmount(row.amount),

@@ -22,11 +22,11 @@ const OF_TENANT = 'entries list --tenant acme';
 describe('the commands that read the ledger, called wrongly,', () => {
   const REFUSALS: readonly (readonly [line: string, message: RegExp])[] = [
     ['account show', /missing required argument 'tenant'/],
-    ['account show {acme}', /argument 'tenant'.*allowed: 1 to 128 of A-Z/],
+    ['account show {acme}', /argument 'tenant'.*allowed: 1 to 256 of A-Z/],
     ['account show acme --at yesterday', /'--at <time>' argument 'yesterday'.*allowed: an RFC 3339 time/],
     ['account list --limit 0', /'--limit <n>'.*allowed: a whole number from 1 to 1000/],
     ['account list --below 1e3', /'--below <decimal>'.*expected a decimal string such as "12\.5"/],
-    ['account list --after a,b', /'--after <tenant>'.*allowed: 1 to 128/],
+    ['account list --after a,b', /'--after <tenant>'.*allowed: 1 to 256/],
     ['entries list', /required option '--tenant <id>' not specified/],
     [`${OF_TENANT} --type deduct`, /'--type <type>'.*Allowed choices are DEDUCT, CREDIT/],
     [`${OF_TENANT} --status OPEN`, /'--status <status>'.*Allowed choices are PENDING, REFUSED/],

@@ -2,6 +2,7 @@
 import { expect } from 'chai';
 import { decodeCompleted, decodePending } from '../../../src/contract/event-gate.js';
 import { EXAMPLES } from '../../../src/contract/examples.js';
+import { nameMap } from '../../../src/runtime/name-map.js';
 import { COMPLETED, LIMITS, PENDING, USAGE, bytesOf, completed, without } from './sample-messages.js';
 
 describe('the event gate accepts', () => {
@@ -17,10 +18,17 @@ describe('the event gate accepts', () => {
         occurredAt: '2026-03-31T09:30:00.000Z',
         provider: 'anthropic',
         model: 'claude-sonnet-4',
+        priceClass: 'priority',
         presetItemId: 'preset-3',
+        userId: 'auth0|9f2c',
+        projectId: 'project-1',
+        tags: nameMap(Object.entries({ team: 'search', cost_center: '4711' })),
         stream: true,
         estimate: { inputTokens: 0 },
-        pricing: { inputPer1k: '0.003', outputPer1k: '0.015', currency: 'USD', priceVersion: 'list-2026-03' },
+        pricing: {
+          ...{ inputPer1k: '0.003', outputPer1k: '0.015', currency: 'USD', priceVersion: 'list-2026-03' },
+          meters: nameMap([['web_search_requests', '10']]),
+        },
         producer: { instance: 'gateway-7c9f', epoch: 1774949400000, seq: 41 },
       },
     });

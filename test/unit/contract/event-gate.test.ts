@@ -60,6 +60,28 @@ describe('the event gate refuses', () => {
     });
   }
 
+  for (const [what, side, usage] of [
+    ['cached input', 'input', { input_tokens: 1000, output_tokens: 1, meters: { cached_input_tokens: 900 } }],
+    ['written input', 'input', { input_tokens: 1000, output_tokens: 1, meters: { cache_creation_1h_input_tokens: 1 } }],
+    ['reasoning', 'output', { input_tokens: 1, output_tokens: 1000, meters: { reasoning_output_tokens: 80 } }],
+  ] as const) {
+    it(`usage whose total still counts ${what}, and says how to mend it`, () => {
+      const declared = { [`${side}_tokens`]: 1000 };
+      const mend = `send in usage.${side}_tokens only the tokens that no other meter counts`;
+      expectInvalid(completed({ usage: { ...usage, declared } }), `${side}_tokens meters add up to`, mend);
+      expect(decodeCompleted(completed({ usage }), LIMITS).ok, 'nothing is declared').to.equal(true);
+      const wire = JSON.parse(completed({ usage: { ...usage, declared } }).toString()) as Record<string, unknown>;
+      expect(validateForPublish('completed', wire)).to.include({ ok: false, reason: 'INVALID_EVENT' });
+    });
+  }
+
+  it('tags that are too many, too long, misnamed, no text, or hide or reorder text', () => {
+    const nine = Object.fromEntries(Array.from({ length: 9 }, (_, index) => [`t${index}`, 'x']));
+    for (const tags of [nine, { a: 'x'.repeat(129) }, { a: '' }, { 'a b': 'x' }, { a: 7 }, { a: 'x\u202ey' }, [], 'a']) {
+      expectInvalid(completed({ tags }), 'tags: found');
+    }
+  });
+
   it('an unknown schema version under a reason of its own', () => {
     expect(refusalOf(completed({ schema_version: 2 }))).to.deep.equal({
       ok: false,
@@ -82,7 +104,7 @@ describe('the event gate refuses', () => {
 
   it('a wrong type with the value found and what is allowed', () => {
     expectInvalid(completed({ stream: 'yes' }), 'stream: found "yes", allowed: true or false');
-    expectInvalid(completed({ trace_id: 12 }), 'trace_id: found 12, allowed: 1 to 128 of');
+    expectInvalid(completed({ trace_id: 12 }), 'trace_id: found 12, allowed: 1 to 256 of');
     expectInvalid(completed({ usage: [] }), 'usage: found an array (items: 0), allowed: an object');
     expectInvalid(completed({ pricing: 'free' }), 'pricing: found "free", allowed: an object');
   });
@@ -112,9 +134,9 @@ describe('the event gate refuses', () => {
     expectInvalid(completed({ outcome: 'exploded' }), sentence);
   });
 
-  for (const identifier of ['{tenant}', 'a b', '', '~command', 'x'.repeat(129), 'a\u0000b', 'ünter']) {
+  for (const identifier of ['{tenant}', 'a b', '', '~command', 'x'.repeat(257), 'a\u0000b', 'ünter']) {
     it(`the tenant id ${JSON.stringify(identifier.slice(0, 20))}, which cannot become a key`, () => {
-      expectInvalid(completed({ tenant_id: identifier }), 'tenant_id: found "', 'allowed: 1 to 128 of A-Z a-z 0-9');
+      expectInvalid(completed({ tenant_id: identifier }), 'tenant_id: found "', 'allowed: 1 to 256 of A-Z a-z 0-9');
     });
   }
 

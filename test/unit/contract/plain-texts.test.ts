@@ -5,6 +5,9 @@ import {
   CURRENCY_FORM,
   IDENTIFIER_FORM,
   LABEL_FORM,
+  PRICE_CLASS_FORM,
+  TAG_NAME_FORM,
+  TAG_VALUE_FORM,
   METER_NAME_FORM,
   REASON_FORM,
 } from '../../../src/contract/byte-classes.js';
@@ -14,6 +17,7 @@ import { NO_FIELD } from '../../../src/contract/key-table.js';
 import type { KeyTable } from '../../../src/contract/key-table.js';
 import {
   COMPLETED_KEYS,
+  DECLARED_KEYS,
   ESTIMATE_KEYS,
   PENDING_KEYS,
   PRICING_KEYS,
@@ -25,6 +29,7 @@ import { passText } from '../../../src/contract/plain-texts.js';
 interface PublishedField {
   readonly pattern?: string;
   readonly propertyNames?: { readonly pattern: string };
+  readonly additionalProperties?: { readonly pattern?: string };
 }
 
 function fieldsOf(section: object): Readonly<Record<string, PublishedField>> {
@@ -54,6 +59,9 @@ describe('the forms of texts that the scanner reads', () => {
   for (const [name, form, pattern] of [
     ['an identifier', IDENTIFIER_FORM, EVENT['trace_id']?.pattern],
     ['a label', LABEL_FORM, EVENT['model']?.pattern],
+    ['a price class', PRICE_CLASS_FORM, EVENT['price_class']?.pattern],
+    ['a name of a tag', TAG_NAME_FORM, EVENT['tags']?.propertyNames?.pattern],
+    ['a tag', TAG_VALUE_FORM, EVENT['tags']?.additionalProperties?.pattern],
     ['a reason', REASON_FORM, EVENT['skip_reason']?.pattern],
     ['a currency', CURRENCY_FORM, PRICING['currency']?.pattern],
     ['a name of a meter', METER_NAME_FORM, USAGE['meters']?.propertyNames?.pattern],
@@ -74,7 +82,7 @@ describe('the forms of texts that the scanner reads', () => {
     it(`accept for ${name} every length of the published pattern, and no other`, () => {
       const published = new RegExp(pattern ?? '', 'u');
       const letter = form === CURRENCY_FORM ? 'A' : 'a';
-      for (let length = 0; length < 210; length += 1) {
+      for (let length = 0; length < 262; length += 1) {
         expect(passes(form, letter.repeat(length)), `${length}`).to.equal(published.test(letter.repeat(length)));
       }
     });
@@ -87,6 +95,7 @@ describe('the keys that the scanner knows', () => {
     ['a completed event', COMPLETED_KEYS, Object.keys(properties)],
     ['an estimate', ESTIMATE_KEYS, Object.keys(fieldsOf(eventSchema('pending').definitions['EstimateDto'] ?? {}))],
     ['a usage', USAGE_KEYS, Object.keys(USAGE)],
+    ['what is declared', DECLARED_KEYS, Object.keys(fieldsOf(definitions['DeclaredDto'] ?? {}))],
     ['a pricing', PRICING_KEYS, Object.keys(PRICING)],
     ['a producer', PRODUCER_KEYS, Object.keys(fieldsOf(definitions['ProducerDto'] ?? {}))],
   ];

@@ -16,12 +16,12 @@ import { account, charge, ORIGIN } from './usage-samples.js';
 const CHARGE_TEXT =
   'tollbook.entry.v1\ttenant-1\t8\ttrace-1\tDEDUCT\tCOMMITTED\t0.018000000\t10.000000000\t9.982000000\t' +
   '0.000000000\t0.000000000\tUSD\t1\t2026-03-15\t1000\t1000\t0.003\t0.015\t\\N\tv1\tanthropic\t' +
-  'claude-sonnet-4\tkey-1\tpreset-1\tfalse\tsucceeded\tfalse\t\\N\t\\N\t\\N\t\\N\t\\N\tusage.completed\t3\t41\t' +
+  'claude-sonnet-4\tkey-1\tpreset-1\tfalse\tsucceeded\tfalse\t\\N\t\\N\t\\N\t\\N\t\\N\t\\N\t\\N\t\\N\t\\N\tusage.completed\t3\t41\t' +
   '2026-03-15T10:00:00.000Z';
 
 const OPENING_TEXT =
   'tollbook.entry.v1\ttenant-1\t1\t~~open\tLIMITS\tCOMMITTED\t0.000000000\t0.000000000\t0.000000000\t' +
-  '0.000000000\t0.000000000\tUSD\t0\t\\N\t\\N\t\\N\t\\N\t\\N\t\\N\t\\N\t\\N\t\\N\t\\N\t\\N\t\\N\t\\N\t\\N\t' +
+  '0.000000000\t0.000000000\tUSD\t0\t\\N\t\\N\t\\N\t\\N\t\\N\t\\N\t\\N\t\\N\t\\N\t\\N\t\\N\t\\N\t\\N\t\\N\t\\N\t\\N\t\\N\t\\N\t' +
   'account opened with configured defaults\t{"credit_limit":"0.000000000","daily_quota":"unlimited",' +
   '"hold_policy":"estimate","monthly_quota":"500"}\t\\N\t\\N\t\\N\tusage.completed\t3\t41\t2026-03-15T10:00:00.000Z';
 
@@ -73,6 +73,10 @@ const OTHER_USAGE: EntryUsage = {
   stream: true,
   outcome: 'cancelled',
   allowNegative: true,
+  priceClass: 'priority',
+  userId: 'user-1',
+  projectId: 'project-1',
+  tags: { team: 'search' },
 };
 
 /** The charge with other usage facts. */
@@ -84,7 +88,7 @@ describe('the hash of an entry', () => {
   it('is the leaf hash of the canonical form of a charge', () => {
     expect(canonicalEntry(charge())).to.equal(CHARGE_TEXT);
     expect(entryHash(charge())).to.equal(leafOf(CHARGE_TEXT));
-    expect(leafOf(CHARGE_TEXT)).to.equal('56d72682e6696d8df6da6f5f43a383bf18875df4c98090b1e13e1e5692a780d4');
+    expect(leafOf(CHARGE_TEXT)).to.equal('03639dfc7c2d41c19a250163381078d2e96e426873de88b0d2323c3f2cc31f4e');
   });
 
   it('is the leaf hash of the canonical form of an opening, with its terms in ascending order of their names', () => {

@@ -49,6 +49,10 @@ describe('the row of an entry', () => {
       stream: 'false',
       outcome: 'succeeded',
       allow_negative: 'false',
+      price_class: null,
+      user_id: null,
+      project_id: null,
+      tags: null,
       description: 'late',
       detail: null,
       reference_seq: '3',
@@ -62,6 +66,18 @@ describe('the row of an entry', () => {
       batch_id: '17',
       entry_hash: `\\x${entryHash(charge({ description: 'late', actor: 'ops', referenceSeq: 3 }))}`,
     });
+  });
+
+  it('has price class, user and project in their places, and tags as a JSON object', () => {
+    const usage = {
+      ...charge().usage,
+      priceClass: 'batch',
+      userId: 'auth0|7',
+      projectId: 'p',
+      tags: { b: 'x "y"', a: '1' },
+    };
+    const found = { price_class: 'batch', user_id: 'auth0|7', project_id: 'p', tags: '{"a":"1","b":"x \\"y\\""}' };
+    expect(rowOf({ usage })).to.include(found);
   });
 
   it('stores meters and detail as JSON objects', () => {

@@ -3,14 +3,14 @@ import { expect } from 'chai';
 import type { UsageCompleted } from '../../../src/ledger/events.js';
 import {
   canonicalPrice,
-  completedUsage,
+  meteredUsage,
   costOf,
-  estimatedUsage,
+  tokenUsage,
   estimateOf,
   type MeteredUsage,
   samePrice,
 } from '../../../src/ledger/pricing.js';
-import { completed, pending, PRICING } from './usage-samples.js';
+import { pending, PRICING } from './usage-samples.js';
 
 function metered(...usage: [quantity: number, pricePer1k: string | undefined][]): MeteredUsage[] {
   return usage.map(([quantity, pricePer1k], index) => ({ meter: `meter_${index}`, quantity, pricePer1k }));
@@ -114,7 +114,7 @@ describe('usage without a price', () => {
 
 describe('what an event is charged for', () => {
   it('is its estimate while it is pending', () => {
-    expect(estimatedUsage({ inputTokens: 7, outputTokens: 4096 }, PRICING)).to.deep.equal([
+    expect(tokenUsage({ inputTokens: 7, outputTokens: 4096 }, PRICING)).to.deep.equal([
       { meter: 'input_tokens', quantity: 7, pricePer1k: '0.003' },
       { meter: 'output_tokens', quantity: 4096, pricePer1k: '0.015' },
     ]);
@@ -134,13 +134,30 @@ describe('what an event is charged for', () => {
     const rule = `default ${outputTokensDefault}, ${outputTokensMax === null ? 'no cap' : `cap ${outputTokensMax}`}`;
     it(`is an estimate of ${held} output tokens when the event names ${named ?? 'none'} (${rule})`, () => {
       const estimate = { inputTokens: 7, ...(named === undefined ? {} : { maxOutputTokens: named }) };
-      expect(estimateOf(pending({ estimate }), limits)).to.deep.equal({ inputTokens: 7, outputTokens: held });
+      expect(estimateOf(pending({ estimate }), limits, PRICING)).to.deep.equal({ inputTokens: 7, outputTokens: held });
+    });
+  }
+
+  for (const [what, meters, pricing, held] of [
+    [
+      'no default where its meters have prices and output tokens have none',
+      { images: 2 },
+      { currency: 'USD', meters: { images: '40' } },
+      0,
+    ],
+    ['the default beside its meters where output tokens have a price', { images: 2 }, PRICING, 4096],
+    ['the default where it names no meters, whatever has a price', undefined, { currency: 'USD' }, 4096],
+  ] as const) {
+    it(`is an estimate with ${what}`, () => {
+      const estimate = { inputTokens: 7, ...(meters === undefined ? {} : { meters }) };
+      const limits = { outputTokensDefault: 4096, outputTokensMax: null };
+      expect(estimateOf(pending({ estimate }), limits, pricing)).to.deep.equal({ ...estimate, outputTokens: held });
     });
   }
 
   it('is what it reports once completed, every further meter with its own price or none', () => {
     const usage: UsageCompleted['usage'] = { inputTokens: 5, outputTokens: 6, meters: { requests: 1, images: 2 } };
-    expect(completedUsage(completed({ usage }), { ...PRICING, meters: { requests: '10' } })).to.deep.equal([
+    expect(meteredUsage(usage, { ...PRICING, meters: { requests: '10' } })).to.deep.equal([
       { meter: 'input_tokens', quantity: 5, pricePer1k: '0.003' },
       { meter: 'output_tokens', quantity: 6, pricePer1k: '0.015' },
       { meter: 'requests', quantity: 1, pricePer1k: '10' },

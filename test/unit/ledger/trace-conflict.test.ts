@@ -37,6 +37,9 @@ describe('a second completion is a duplicate', () => {
       { usage: { inputTokens: 1000, outputTokens: 1000, meters: { requests: 1 } } },
     ],
     ['with other permission to go negative', { allowNegative: true }],
+    ['for another user, project and tags, which decide nothing', { userId: 'u', projectId: 'p', tags: { team: 'b' } }],
+    ['under another API key and preset', { apiKeyId: 'key-2', presetItemId: 'preset-2' }],
+    ['of the standard class by name', { priceClass: 'standard' }],
   ];
   for (const [what, changes] of same) {
     it(what, () => {
@@ -55,6 +58,7 @@ describe('a second completion is a conflict that names', () => {
     [['pricing.output_per_1k', 'cost'], { pricing: priced({ outputPer1k: '0.016' }) }],
     [['pricing.currency'], { pricing: priced({ currency: 'EUR' }) }],
     [['pricing.price_version'], { pricing: priced({ priceVersion: 'v2' }) }],
+    [['price_class'], { priceClass: 'priority' }],
     [['provider'], { provider: 'openai' }],
     [['model'], { model: 'gpt-4o' }],
     [['outcome'], { outcome: 'failed' }],

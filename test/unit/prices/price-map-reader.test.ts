@@ -126,7 +126,7 @@ describe('the names of a model', () => {
 describe('an entry of the map', () => {
   it('is skipped and counted when no event can name it, or it has no price', () => {
     const map = mapOf(`{
-      "good": ${entry('p')}, "~bad": ${entry('p')}, "spec": ${entry('one of https://example.com/é')}, "none": {},
+      "good": ${entry('p')}, " bad": ${entry('p')}, "spec": ${entry('one of https://example.com/é')}, "none": {},
       "described": ${entry('p', '"max_tokens": 4096')}, "null": ${entry('p', '"input_cost_per_token": null')}
     }`);
     expect(map).to.deep.include({ models: 1, skipped: { name: 3, noPrice: 2 } });

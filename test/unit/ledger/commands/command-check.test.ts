@@ -14,8 +14,8 @@ const negative = parseAmount('-0.000000001');
 
 describe('the check of a command', () => {
   const REFUSED: readonly (readonly [string, LedgerCommand, RegExp])[] = [
-    ['a tenant id with a blank', { ...CREDIT, tenantId: 'a b' }, /tenant id is "a b"; allowed: 1 to 128 of/],
-    ['an empty key', { ...CREDIT, key: '' }, /idempotency key is ""; allowed: 1 to 128 of/],
+    ['a tenant id with a blank', { ...CREDIT, tenantId: 'a b' }, /tenant id is "a b"; allowed: 1 to 256 of/],
+    ['an empty key', { ...CREDIT, key: '' }, /idempotency key is ""; allowed: 1 to 256 of/],
     ['a missing reason', { ...CREDIT, reason: '' }, /reason is ""; allowed: 1 to 500 printable/],
     ['a reason of blanks', { ...CREDIT, reason: '  ' }, /reason is " {2}"; allowed/],
     ['an actor with a line break', { ...CREDIT, actor: 'a\nb' }, /actor is .*; allowed: 1 to 500 printable/],

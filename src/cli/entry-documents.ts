@@ -98,7 +98,7 @@ export function entryTable(entries: readonly RecordedEntry[]): string {
   for (const { entry } of entries) {
     const { seq, occurredAt, traceId, type, status, amountNano, balanceAfterNano, heldAfterNano } = entry;
     const amounts = [amountNano, balanceAfterNano, heldAfterNano].map(displayAmount);
-    const why = [entry.usage.model ?? '', entry.description ?? ''];
+    const why = [entry.usage.model ?? '', entry.description ?? entry.detail?.['exceeded'] ?? ''];
     table.push([seq, occurredAt, traceId, type, status, ...amounts, ...why]);
   }
   return `${table.toString()}\n`;

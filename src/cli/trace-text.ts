@@ -59,9 +59,9 @@ function entryLines({ entry, relation, seal, recordedAt, entryHash }: TraceEntry
 }
 
 function whyOf({ description, detail }: LedgerEntry): string {
-  if (description === null) return '';
   const figures = Object.entries(detail ?? {}).map(([name, value]) => `${name.replaceAll('_', ' ')} ${value}`);
-  return ` (${[description, ...figures].join(', ')})`;
+  const why = description === null ? figures : [description, ...figures];
+  return why.length === 0 ? '' : ` (${why.join(', ')})`;
 }
 
 function requestLines({ usage }: LedgerEntry): string[] {

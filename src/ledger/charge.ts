@@ -7,8 +7,8 @@
 import { type Account, type AccountTerms, evolve, type RecordedTerms } from './account.js';
 import { type EntrySource, type LedgerEntry, NO_USAGE } from './entry.js';
 import { type AmountNano, formatAmount, isAmountInRange, ZERO } from './money.js';
-import type { QuotaRefusal } from './quota-rule.js';
-import { refusalFigures } from './refusal-figures.js';
+import { quotaExceededOn, type QuotaRefusal } from './quota-rule.js';
+import { exceededFigures, refusalFigures } from './refusal-figures.js';
 import { type EntryIntent, type EntryShape, refusedShape } from './trace.js';
 
 /** An entry and the account after it. */
@@ -39,7 +39,7 @@ export function bookIntent(
   { intent, refusal }: { intent: EntryIntent; refusal: QuotaRefusal | undefined },
 ): Booked | undefined {
   const { granted, refusedAs } = intent;
-  const shape = refusal === undefined || refusedAs === null ? granted : refusedShape(refusedAs, granted);
+  const shape = refusal === undefined || refusedAs === null ? granted : refusedShape(refusedAs, intent);
   const balanceAfterNano = account.balanceNano + shape.balanceDeltaNano;
   const heldAfterNano = account.heldNano + shape.heldDeltaNano;
   if (!isAmountInRange(balanceAfterNano) || !isAmountInRange(heldAfterNano)) return undefined;
@@ -59,7 +59,7 @@ export function bookIntent(
     requests: shape.requests,
     countedOn: shape.countedOn,
     description: refusal === undefined ? shape.description : refusal.code,
-    detail: refusal === undefined ? null : refusalDetail(refusal, shape),
+    detail: refusal === undefined ? exceededDetail(account, intent) : refusalDetail(refusal, shape),
     referenceSeq: origin.referenceSeq ?? null,
     actor: null,
     commandHash: null,
@@ -105,6 +105,16 @@ export function recordedTerms(terms: AccountTerms): RecordedTerms {
     monthly_quota: terms.monthlyQuota === null ? 'unlimited' : String(terms.monthlyQuota),
     hold_policy: terms.holdPolicy,
   };
+}
+
+/**
+ * The quota beyond which a charge counts its request though nobody could refuse it: by the account alone, so that the entry
+ * does not depend on Redis, nor on how its log was cut into chunks.
+ */
+function exceededDetail(account: Account, { granted, delta }: EntryIntent): Readonly<Record<string, string>> | null {
+  if (granted.requests !== 1 || delta.checkQuota) return null;
+  const exceeded = quotaExceededOn(account, delta.day);
+  return exceeded === undefined ? null : exceededFigures(exceeded);
 }
 
 /** The figures of a refusal; a late charge that is refused stays recognisable as late. */

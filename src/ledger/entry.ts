@@ -68,7 +68,7 @@ export interface LedgerEntry {
   readonly countedOn: string | null;
   /** Why: a refusal code, `late`, or the reason an actor gave. */
   readonly description: string | null;
-  /** Figures that belong to the description: refusal figures, or the terms of a LIMITS entry. */
+  /** Figures: of a refusal, of the quota that a charge exceeds, or the terms of a LIMITS entry. */
   readonly detail: Readonly<Record<string, string>> | null;
   /** The seq of the entry this one refers to. */
   readonly referenceSeq: number | null;

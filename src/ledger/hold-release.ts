@@ -43,6 +43,7 @@ export function releaseIntent({ heldNano, countedOn }: Held, end: HoldEnd): Entr
     delta: { availableNano: heldNano, checkBalance: false, requests, checkQuota: false, day: countedOn ?? end.day },
     reserves: true,
     settlesHold: end.settlesHold,
+    heldCountedOn: null,
     usage: end.usage,
     currency: end.currency,
   };

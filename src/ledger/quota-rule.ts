@@ -69,6 +69,9 @@ export type QuotaRefusal =
       readonly inFlight?: number;
     };
 
+/** The refusal of one more request by a quota. */
+export type QuotaExceeded = Exclude<QuotaRefusal, { readonly code: 'INSUFFICIENT_BALANCE' }>;
+
 /** The month (YYYY-MM) of a day (YYYY-MM-DD). */
 export function monthOf(day: string): string {
   return day.slice(0, 7);
@@ -104,12 +107,26 @@ export function refusalOf(
       ...inFlight,
     };
   }
-  if (!delta.checkQuota || delta.requests <= 0) return undefined;
+  return delta.checkQuota && delta.requests > 0 ? quotaExceededOn(position, delta.day, others) : undefined;
+}
+
+/**
+ * The quota that one more request on a day (YYYY-MM-DD) exceeds, less what others have in flight; undefined when it fits.
+ * Order: daily, monthly.
+ */
+export function quotaExceededOn(
+  position: QuotaPosition,
+  day: string,
+  others: OthersInFlight = NOTHING_IN_FLIGHT,
+): QuotaExceeded | undefined {
   const { dailyQuota, dailyDate, dailyUsed, monthlyQuota, monthlyMonth, monthlyUsed } = position;
-  const day = { used: usedIn(delta.day, dailyDate, dailyUsed), inFlight: others.requestsByDay.get(delta.day) };
-  const month = monthOf(delta.day);
+  if (dailyQuota === null && monthlyQuota === null) return undefined;
+  const month = monthOf(day);
   return (
-    quotaRefusal('DAILY_QUOTA_EXCEEDED', dailyQuota, day) ??
+    quotaRefusal('DAILY_QUOTA_EXCEEDED', dailyQuota, {
+      used: usedIn(day, dailyDate, dailyUsed),
+      inFlight: others.requestsByDay.get(day),
+    }) ??
     quotaRefusal('MONTHLY_QUOTA_EXCEEDED', monthlyQuota, {
       used: usedIn(month, monthlyMonth, monthlyUsed),
       inFlight: others.requestsByMonth.get(month),
@@ -119,10 +136,10 @@ export function refusalOf(
 
 /** The refusal of one more request in a window, past windows never refuse; undefined when it is granted. */
 function quotaRefusal(
-  code: 'DAILY_QUOTA_EXCEEDED' | 'MONTHLY_QUOTA_EXCEEDED',
+  code: QuotaExceeded['code'],
   limit: number | null,
   window: { readonly used: number | undefined; readonly inFlight: number | undefined },
-): QuotaRefusal | undefined {
+): QuotaExceeded | undefined {
   if (limit === null || window.used === undefined) return undefined;
   const inFlight = window.inFlight ?? 0;
   const used = window.used + inFlight;

@@ -1,12 +1,12 @@
 /**
- * Owns: the figures that a refused entry records of its refusal, and reading them back.
+ * Owns: the figures that a refused entry records of its refusal, or a charge of the quota it exceeds; and reading them back.
  * Does not own: the rule (quota-rule.ts), nor whether recorded figures are right (reconciliation/verify-refusals.ts).
  * Invariants: pure. The figures explain the refusal without a look elsewhere: what was in flight is named where it counted,
  * and what is available is balance_before + credit limit - held_before + in_flight.
  */
 import { unreachable } from '../runtime/errors.js';
 import { type AmountNano, formatAmount } from './money.js';
-import type { QuotaRefusal } from './quota-rule.js';
+import type { QuotaExceeded, QuotaRefusal } from './quota-rule.js';
 
 /** The figures of a refusal as an entry records them: amounts in decimal, requests as counts. */
 export function refusalFigures(refusal: QuotaRefusal): Readonly<Record<string, string>> {
@@ -25,6 +25,17 @@ export function refusalFigures(refusal: QuotaRefusal): Readonly<Record<string, s
     default:
       return unreachable(refusal);
   }
+}
+
+/** The figures of a quota that a charge exceeds, as its entry records them: the code stands beside them. */
+export function exceededFigures(exceeded: QuotaExceeded): Readonly<Record<string, string>> {
+  return { exceeded: exceeded.code, ...refusalFigures(exceeded) };
+}
+
+/** Reads the quota that a charge records to exceed; undefined when it records none, or figures that no quota has. */
+export function recordedExceeded(detail: Readonly<Record<string, string>> | null): QuotaExceeded | undefined {
+  const recorded = recordedRefusal(detail?.['exceeded'] ?? null, detail);
+  return recorded?.code === 'INSUFFICIENT_BALANCE' ? undefined : recorded;
 }
 
 /** Reads the refusal that an entry records; undefined when it records none, or figures that no refusal has. */

@@ -3,13 +3,19 @@
  * Does not own: whether the wanted delta is granted (quota-rule.ts), the entry it becomes (charge.ts), nor what a hold
  * comes to when its time is over (expiry.ts: the last column).
  * Invariants: pure; at most one PENDING and one terminal charge per trace; a PENDING entry never changes the balance;
- * a request counts once: at its hold if there is one, else at its charge.
+ * a request counts once: at its hold if there is one, else at its charge; one that was not charged counts nowhere.
  *
- *   state                     | usage.pending             | usage.completed                             | hold expires
- *   none                      | PENDING, or REFUSED       | COMMITTED, or FAILED; no usage: VOIDED      |
- *   PENDING                   | duplicate                 | COMMITTED, or FAILED; no usage: VOIDED      | EXPIRED
- *   EXPIRED, VOIDED, REFUSED  | superseded                | COMMITTED late, or FAILED; no usage: superseded |
- *   COMMITTED, FAILED         | superseded                | duplicate; other content: conflict          |
+ *   state            | usage.pending       | usage.completed                                 | hold expires
+ *   none             | PENDING, or REFUSED | COMMITTED, or FAILED; no usage: VOIDED          |
+ *   PENDING          | duplicate           | COMMITTED, or FAILED; no usage: VOIDED          | EXPIRED
+ *   REFUSED          | duplicate           | COMMITTED late, or FAILED; no usage: superseded |
+ *   EXPIRED, VOIDED  | superseded          | COMMITTED late, or FAILED; no usage: superseded |
+ *   COMMITTED        | superseded          | duplicate; other content: conflict              |
+ *   FAILED           | superseded          | duplicate; other content: conflict              |
+ *
+ * The event decides whether a completion may be refused, not the state: any order of the topics gives the same totals. One
+ * that allows a negative balance was served, so it is never FAILED. Any other is checked for balance and quotas; after
+ * EXPIRED for the balance alone, since its request had been granted (decision 6).
  */
 import type { HoldPolicy } from './account.js';
 import type { EntryStatus, EntryUsage } from './entry.js';
@@ -63,6 +69,8 @@ export interface EntryIntent {
   readonly reserves: boolean;
   /** True when the entry ends an open hold of its trace. */
   readonly settlesHold: boolean;
+  /** The UTC day on which the hold counted the request, which goes back when the charge is refused; null: it did not. */
+  readonly heldCountedOn: string | null;
   readonly usage: EntryUsage;
   readonly currency: string;
 }
@@ -123,6 +131,7 @@ function decidePending(
       delta: { availableNano: -cost.amountNano, checkBalance: true, requests: 1, checkQuota: true, day },
       reserves: held,
       settlesHold: false,
+      heldCountedOn: null,
       usage: usageOf(event, pricing, estimate),
       currency: pricing.currency,
     },
@@ -174,11 +183,10 @@ function chargeIntent(
   { usage, currency, costNano }: IntentFacts & { readonly costNano: AmountNano },
 ): EntryIntent {
   const heldNano = state.status === 'PENDING' ? state.heldNano : ZERO;
-  const counted = state.status === 'PENDING' && state.countedOn !== null;
+  const heldCountedOn = state.status === 'PENDING' ? state.countedOn : null;
   const late = state.status !== 'NONE' && state.status !== 'PENDING';
   const day = dayOf(event.occurredAt);
-  const requests = counted ? 0 : 1;
-  const description = late ? 'late' : null;
+  const requests = heldCountedOn === null ? 1 : 0;
   return {
     phase: 'c',
     granted: {
@@ -187,33 +195,37 @@ function chargeIntent(
       balanceDeltaNano: -costNano,
       heldDeltaNano: -heldNano,
       requests,
-      countedOn: counted ? null : day,
-      description,
+      countedOn: heldCountedOn === null ? day : null,
+      description: late ? 'late' : null,
     },
-    refusedAs: 'FAILED',
+    refusedAs: event.allowNegative ? null : 'FAILED',
     delta: {
       availableNano: heldNano - costNano,
       checkBalance: !event.allowNegative,
       requests,
-      checkQuota: !late,
+      checkQuota: !event.allowNegative && state.status !== 'EXPIRED',
       day,
     },
     reserves: true,
     settlesHold: state.status === 'PENDING',
+    heldCountedOn,
     usage,
     currency,
   };
 }
 
-/** The entry when it is refused: nothing is charged or held; a failed charge still ends the hold of its trace. */
-export function refusedShape(status: 'REFUSED' | 'FAILED', granted: EntryShape): EntryShape {
+/**
+ * The entry when it is refused: nothing is charged, held or counted. A failed charge ends the hold of its trace, and gives
+ * back the request where the hold counted it.
+ */
+export function refusedShape(status: 'REFUSED' | 'FAILED', { granted, heldCountedOn }: EntryIntent): EntryShape {
   return {
     status,
     amountNano: granted.amountNano,
     balanceDeltaNano: 0n,
     heldDeltaNano: status === 'FAILED' ? granted.heldDeltaNano : 0n,
-    requests: 0,
-    countedOn: null,
+    requests: heldCountedOn === null ? 0 : -1,
+    countedOn: heldCountedOn,
     description: granted.description,
   };
 }

@@ -1,5 +1,5 @@
 /**
- * Owns: whether a recorded refusal is one: its figures are those of the account before it, less what it says was in flight,
+ * Owns: whether a recorded refusal is one, and whether a quota that a charge says it exceeds was exceeded: its figures are those of the account before it, less what it says was in flight,
  * and they refuse what the entry asked for.
  * Does not own: the fold that the account comes from (verify-tenant.ts).
  * Invariants: pure. What was in flight is taken as recorded, since nothing keeps it; it can only have taken something.
@@ -7,8 +7,8 @@
 import type { Account } from '../ledger/account.js';
 import { type AmountNano, formatAmount } from '../ledger/money.js';
 import type { LeafLine } from '../ledger/postgres/leaf-lines.js';
-import { availableNano, monthOf, type QuotaRefusal, usedIn } from '../ledger/quota-rule.js';
-import { recordedRefusal } from '../ledger/refusal-figures.js';
+import { availableNano, monthOf, quotaExceededOn, type QuotaExceeded, usedIn } from '../ledger/quota-rule.js';
+import { recordedExceeded, recordedRefusal } from '../ledger/refusal-figures.js';
 
 /** A line of a refused entry, and how much it asked for in nano-units: its amount less the hold that it ended. */
 export interface RefusedLine {
@@ -24,8 +24,17 @@ export function refusalProblem({ line, requiredNano }: RefusedLine, before: Acco
   return quotaProblem(detail, { day: occurredOn, before });
 }
 
+/** What is wrong with the quota that a charge says it exceeds; undefined when the account bears it out, or it says none. */
+export function exceededProblem(line: Pick<LeafLine, 'detail' | 'countedOn'>, before: Account): string | undefined {
+  if (line.detail === null || !('exceeded' in line.detail)) return undefined;
+  const recorded = recordedExceeded(line.detail);
+  const expected = quotaExceededOn(before, line.countedOn);
+  const isBorneOut =
+    recorded?.code === expected?.code && recorded?.limit === expected?.limit && recorded?.used === expected?.used;
+  return isBorneOut ? undefined : 'says that it exceeds a quota, which the account does not bear out';
+}
+
 type Figures = Readonly<Record<string, string>>;
-type OverQuota = Exclude<QuotaRefusal, { readonly code: 'INSUFFICIENT_BALANCE' }>;
 
 function balanceProblem(
   figures: Figures,
@@ -62,7 +71,11 @@ function quotaProblem(
   return undefined;
 }
 
-function isOf({ limit, used, inFlight = 0 }: OverQuota, quota: number | null, usedBefore: number | undefined): boolean {
+function isOf(
+  { limit, used, inFlight = 0 }: QuotaExceeded,
+  quota: number | null,
+  usedBefore: number | undefined,
+): boolean {
   return limit === quota && usedBefore !== undefined && used === usedBefore + inFlight && used + 1 > limit;
 }
 

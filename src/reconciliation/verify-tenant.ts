@@ -14,7 +14,7 @@ import { type AmountNano, formatAmount, parseAmount, ZERO } from '../ledger/mone
 import { fieldText, type LeafLine } from '../ledger/postgres/leaf-lines.js';
 import { isTollbookError } from '../runtime/errors.js';
 import type { ProblemKind, ProblemReport } from './verify-problem.js';
-import { refusalProblem } from './verify-refusals.js';
+import { exceededProblem, refusalProblem } from './verify-refusals.js';
 
 /** A hold that the entries have opened and not ended. */
 export interface OpenHoldFact {
@@ -62,6 +62,7 @@ export class TenantFold {
     if (line.status === 'PENDING') this.#checkHold(line, amounts, before);
     else this.#checkRelease(line, amounts);
     if (REFUSED.has(line.status)) this.#checkRefusal(line, amounts, before);
+    else if (line.detail !== null && line.status === 'COMMITTED') this.#checkExceeded(line, before);
     if (line.currency !== before.currency)
       this.#found(seq, `is in ${line.currency}, the account in ${before.currency}`);
     if (line.recordedAt < this.#last.recordedAt) {
@@ -139,6 +140,13 @@ export class TenantFold {
     if (!this.#termsAreKnown || !line.isGenuine || before.seq !== seq - 1) return;
     const requiredNano = nanoOf(line.amount) - (heldBefore - heldAfter);
     const problem = refusalProblem({ line, requiredNano }, before);
+    if (problem !== undefined) this.#found(seq, problem);
+  }
+
+  #checkExceeded(line: LeafLine, before: Account): void {
+    const seq = Number(line.seq);
+    if (!this.#termsAreKnown || !line.isGenuine || before.seq !== seq - 1) return;
+    const problem = exceededProblem(line, before);
     if (problem !== undefined) this.#found(seq, problem);
   }
 

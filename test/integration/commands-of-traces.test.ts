@@ -45,13 +45,14 @@ describe('commands about traces', () => {
       await expectAtRest(world, [tenant.tenantId]);
     });
 
-    it('of a trace whose hold counted the request does not count it again', async () => {
+    it('of a trace with a hold counts the request that the failure gave back', async () => {
       const tenant = await funded('2');
       await tenant.pending('a', 1);
       await tenant.completed('a', 4);
       expect(await world.statuses(tenant.tenantId)).to.deep.equal(['PENDING', 'FAILED']);
+      expect(await world.account(tenant.tenantId)).to.include({ heldNano: 0n, dailyUsed: 0, monthlyUsed: 0 });
       const { entry } = await tenant.book({ ...COLLECT, allowNegative: true });
-      expect(entry).to.include({ requests: 0, countedOn: null, balanceAfterNano: units('-2') });
+      expect(entry).to.include({ requests: 1, countedOn: '2026-03-15', balanceAfterNano: units('-2') });
       expect(await world.account(tenant.tenantId)).to.include({ heldNano: 0n, dailyUsed: 1, monthlyUsed: 1 });
       await expectAtRest(world, [tenant.tenantId]);
     });
@@ -151,7 +152,7 @@ describe('commands about traces', () => {
       await expectAtRest(world, [tenant.tenantId]);
       expect(await world.hash(tenant.tenantId)).to.include({ credit_limit: '2000000000', daily_quota: '1' });
       await tenant.completed('a', 3);
-      await tenant.completed('b', 1, { stream: true });
+      await tenant.completed('b', 0);
       const last = (await world.entries(tenant.tenantId)).at(-1);
       expect(await world.statuses(tenant.tenantId)).to.deep.equal(['COMMITTED', 'FAILED']);
       expect(last).to.deep.include({ description: 'DAILY_QUOTA_EXCEEDED', detail: { limit: '1', used: '1' } });

@@ -1,59 +1,22 @@
 /** Owns: what is true of the ledger whatever happens, in whatever order, on random histories of the pure core. */
 import { expect } from 'chai';
 import fc from 'fast-check';
-import { type Account, type AccountTerms, evolve } from '../../src/ledger/account.js';
+import { type Account, evolve } from '../../src/ledger/account.js';
 import { balanceEffect, type LedgerEntry } from '../../src/ledger/entry.js';
-import { ZERO } from '../../src/ledger/money.js';
 import { availableNano } from '../../src/ledger/quota-rule.js';
 import { propertySeed } from '../model/property-seed.js';
-import { deliver, type Happening, type MemoryLedger, openLedger } from './memory-ledger.js';
-import { completions, histories, pendings, TENANTS, tightBalances, tightTerms } from './usage-histories.js';
+import type { Happening, MemoryLedger } from './memory-ledger.js';
+import { perTrace, play, type Start, sum, tight } from './played-histories.js';
+import { histories } from './usage-histories.js';
 
 const RUNS = 600;
 const STATUSES = ['COMMITTED', 'EXPIRED', 'FAILED', 'PENDING', 'REFUSED', 'VOIDED', 'late'];
-const AMPLE: AccountTerms = { creditLimitNano: ZERO, dailyQuota: null, monthlyQuota: null, holdPolicy: 'estimate' };
-const AMPLE_BALANCE = 10n ** 15n;
-
-interface Start {
-  readonly terms: AccountTerms;
-  readonly balanceNano: bigint;
-}
-
-const tight: fc.Arbitrary<Start> = fc.record({ terms: tightTerms, balanceNano: tightBalances });
-
-/** Lets a history happen to fresh ledgers, calling back after each step. */
-function play(
-  start: Start,
-  history: readonly Happening[],
-  afterStep: (ledger: MemoryLedger) => void = () => undefined,
-) {
-  const ledgers = new Map(TENANTS.map((tenantId) => [tenantId, openLedger(tenantId, start.terms, start.balanceNano)]));
-  for (const [index, happening] of history.entries()) {
-    const ledger = ledgers.get(happening.tenantId as (typeof TENANTS)[number])!;
-    deliver(ledger, happening, BigInt(index + 1));
-    afterStep(ledger);
-  }
-  return [...ledgers.values()];
-}
-
-function sum(values: readonly bigint[]): bigint {
-  return values.reduce((total, value) => total + value, 0n);
-}
-
-function perTrace(entries: readonly LedgerEntry[]): LedgerEntry[][] {
-  const traces = new Set(entries.map(({ traceId }) => traceId));
-  return [...traces].map((traceId) => entries.filter((entry) => entry.traceId === traceId));
-}
 
 /** What the holds of a ledger that have not ended hold. */
 function openHolds(entries: readonly LedgerEntry[]): bigint {
   const last = perTrace(entries).map((steps) => steps.at(-1)!);
   const open = last.filter(({ status }) => status === 'PENDING');
   return sum(open.map(({ heldAfterNano, heldBeforeNano }) => heldAfterNano - heldBeforeNano));
-}
-
-function charged(entries: readonly LedgerEntry[]): bigint {
-  return -sum(entries.map(balanceEffect));
 }
 
 /** An entry without the position of its message, which differs when a copy of another message came before it. */
@@ -138,13 +101,14 @@ describe('the entries of any history', () => {
     });
   });
 
-  it('count a charged request exactly once, and one that was refused, voided or expired not at all', () => {
+  it('count a charged request exactly once, and one that was refused, voided, failed or expired not at all', () => {
     check((start, history) => {
       for (const { entries } of play(start, history)) {
         for (const steps of perTrace(entries)) {
           const status = steps.at(-1)!.status;
           const counted = steps.reduce((total, step) => total + step.requests, 0);
-          if (status === 'REFUSED' || status === 'VOIDED' || status === 'EXPIRED') expect(counted).to.equal(0);
+          const isUncounted = ['REFUSED', 'VOIDED', 'EXPIRED', 'FAILED'].includes(status);
+          if (isUncounted) expect(counted).to.equal(0);
           if (status === 'COMMITTED' && steps[0]!.type === 'DEDUCT') expect(counted).to.equal(1);
         }
       }
@@ -210,35 +174,5 @@ describe('delivering any events again', () => {
       longer.splice(original + 1 + (where % (longer.length - original)), 0, happening);
     }
     return longer;
-  }
-});
-
-describe('merging the two topics of a tenant in any order', () => {
-  const picks = fc.infiniteStream(fc.boolean());
-
-  it('gives the same balance, charged total and held amount, while nothing can be refused', () => {
-    const seed = propertySeed();
-    const free = completions.map((completion) => ({ ...completion, allowNegative: true }));
-    const property = fc.property(fc.array(pendings), fc.array(free), picks, picks, (asked, ended, one, other) => {
-      const start = { terms: AMPLE, balanceNano: AMPLE_BALANCE };
-      const [first, second] = [one, other].map((order) => play(start, merged(asked, ended, order)).map(totalsOf));
-      expect(first).to.deep.equal(second);
-    });
-    fc.assert(property, { seed, numRuns: RUNS });
-  });
-
-  function totalsOf({ account, entries }: MemoryLedger): object {
-    return { balance: account.balanceNano, held: account.heldNano, charged: charged(entries) };
-  }
-
-  /** Merges two logs, each in its own order, by a stream of choices between them. */
-  function merged(asked: readonly Happening[], ended: readonly Happening[], order: Iterator<boolean>): Happening[] {
-    const rest = { asked: [...asked], ended: [...ended] };
-    const log: Happening[] = [];
-    while (rest.asked.length > 0 && rest.ended.length > 0) {
-      const next = order.next().value === true ? rest.asked.shift() : rest.ended.shift();
-      if (next !== undefined) log.push(next);
-    }
-    return [...log, ...rest.asked, ...rest.ended];
   }
 });

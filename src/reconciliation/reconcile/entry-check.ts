@@ -11,8 +11,8 @@ import type { EntrySource, LedgerEntry } from '../../ledger/entry.js';
 import type { EventPricing, UsageEvent } from '../../ledger/events.js';
 import { parseAmount, ZERO } from '../../ledger/money.js';
 import { estimateOf, type EstimateLimits } from '../../ledger/pricing.js';
-import type { QuotaRefusal } from '../../ledger/quota-rule.js';
-import { recordedRefusal } from '../../ledger/refusal-figures.js';
+import { monthOf, type QuotaRefusal } from '../../ledger/quota-rule.js';
+import { recordedExceeded, recordedRefusal } from '../../ledger/refusal-figures.js';
 import { type Decision, dayOf, decide, type EntryIntent, type TraceState } from '../../ledger/trace.js';
 import { isTollbookError } from '../../runtime/errors.js';
 import {
@@ -112,14 +112,27 @@ function estimatesOf(
 }
 
 function expectedEntry(stored: StoredText, intent: EntryIntent, grounds: EntryGrounds): LedgerEntry | undefined {
-  const account = accountBefore(stored, grounds);
-  if (account === undefined) return undefined;
+  const before = accountBefore(stored, grounds);
+  if (before === undefined) return undefined;
+  const account = withExceeded(before, stored, intent);
   const isRefused = intent.refusedAs !== null && columnOf(stored, 'status') === intent.refusedAs;
   const refusal = isRefused ? takenRefusal(stored, intent) : undefined;
   if (refusal !== undefined) grounds.onTaken('refusals');
   const { event, source } = grounds;
   const { traceId, occurredAt } = event;
   return bookIntent(account, { traceId, occurredAt, source }, { intent, refusal })?.entry;
+}
+
+/** The quota that a charge says it exceeds is taken as recorded: `verify` recomputes it, for it takes the whole tenant. */
+function withExceeded(account: Account, stored: StoredText, { delta: { day } }: EntryIntent): Account {
+  if (columnOf(stored, 'status') !== 'COMMITTED' || columnOf(stored, 'detail')?.startsWith('{') !== true)
+    return account;
+  const exceeded = recordedExceeded(figuresOf(columnOf(stored, 'detail')));
+  if (exceeded === undefined) return account;
+  const { limit, used } = exceeded;
+  return exceeded.code === 'DAILY_QUOTA_EXCEEDED'
+    ? { ...account, dailyQuota: limit, dailyUsed: used, dailyDate: day }
+    : { ...account, monthlyQuota: limit, monthlyUsed: used, monthlyMonth: monthOf(day) };
 }
 
 /** The account as the entry says it found it; only what an entry is made of. */

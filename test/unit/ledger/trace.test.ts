@@ -110,9 +110,17 @@ describe('none × usage.completed', () => {
     expect(after.balanceNano).to.equal(parseAmount('-0.001'));
   });
 
-  it('FAILED by a quota even when the event may go below zero', () => {
-    const { entry } = book(NONE, completed({ allowNegative: true }), account({ dailyQuota: 0 }));
-    expect(entry).to.include({ status: 'FAILED', description: 'DAILY_QUOTA_EXCEEDED' });
+  it('COMMITTED beyond a quota when the event may go below zero, with the quota that it exceeds', () => {
+    const served = completed({ allowNegative: true });
+    const { entry, account: after } = book(NONE, served, account({ dailyQuota: 2, dailyUsed: 2 }));
+    expect(entry).to.deep.include({
+      ...{ status: 'COMMITTED', description: null, requests: 1, countedOn: '2026-03-15' },
+      detail: { exceeded: 'DAILY_QUOTA_EXCEEDED', limit: '2', used: '2' },
+    });
+    expect(after).to.include({ balanceNano: parseAmount('9.982'), dailyUsed: 3, monthlyUsed: 1 });
+    const byMonth = book(NONE, served, account({ dailyQuota: 3, dailyUsed: 2, monthlyQuota: 9, monthlyUsed: 9 }));
+    expect(byMonth.entry.detail).to.deep.equal({ exceeded: 'MONTHLY_QUOTA_EXCEEDED', limit: '9', used: '9' });
+    expect(book(NONE, served, account({ dailyQuota: 3, dailyUsed: 2 })).entry.detail).to.equal(null);
   });
 
   it('VOIDED when cancelled or failed without usage: no amount, no count', () => {
@@ -171,15 +179,15 @@ describe('PENDING × usage.completed', () => {
     expect(book(HELD, completed(), full).entry.status).to.equal('COMMITTED');
   });
 
-  it('FAILED when the part above the hold is not available: hold released, request kept', () => {
+  it('FAILED when the part above the hold is not available: hold released, request given back', () => {
     const usage = { inputTokens: 1000, outputTokens: 4000 };
     const { entry, account: after } = book(HELD, completed({ usage }), {
       ...HOLDING,
       balanceNano: parseAmount('0.062'),
     });
-    expect(entry).to.include({ status: 'FAILED', amountNano: 63_000_000n, requests: 0 });
+    expect(entry).to.include({ status: 'FAILED', amountNano: 63_000_000n, requests: -1, countedOn: '2026-03-15' });
     expect(entry.detail).to.deep.equal({ required: '0.030000000', available: '0.029000000' });
-    expect(after).to.include({ balanceNano: parseAmount('0.062'), heldNano: 0n, dailyUsed: 1 });
+    expect(after).to.include({ balanceNano: parseAmount('0.062'), heldNano: 0n, dailyUsed: 0, monthlyUsed: 0 });
   });
 
   it('VOIDED when cancelled or failed without usage: hold released, request given back', () => {
@@ -227,8 +235,20 @@ for (const state of ENDED) {
       expect(after).to.include({ balanceNano: parseAmount('9.982'), dailyUsed: 1 });
     });
 
-    it('COMMITTED late although the quotas are used up, since the request was served', () => {
-      expect(book(state, completed(), account({ dailyQuota: 0, monthlyQuota: 0 })).entry.status).to.equal('COMMITTED');
+    it('COMMITTED late beyond a quota and the balance when it may go below zero, since the request was served', () => {
+      const { entry } = book(state, completed({ allowNegative: true }), { ...POOR, dailyQuota: 0 });
+      const detail = { exceeded: 'DAILY_QUOTA_EXCEEDED', limit: '0', used: '0' };
+      expect(entry).to.deep.include({ status: 'COMMITTED', description: 'late', requests: 1, detail });
+    });
+
+    const whenUsedUp = state.status === 'EXPIRED' ? 'COMMITTED late, for its hold was granted' : 'FAILED';
+    it(`${whenUsedUp} when a quota is used up and it may not go below zero`, () => {
+      const { entry } = book(state, completed(), account({ dailyQuota: 0 }));
+      expect(entry).to.deep.include(
+        state.status === 'EXPIRED'
+          ? { status: 'COMMITTED', detail: { exceeded: 'DAILY_QUOTA_EXCEEDED', limit: '0', used: '0' } }
+          : { status: 'FAILED', detail: { limit: '0', used: '0', charge: 'late' } },
+      );
     });
 
     it('FAILED when the balance does not cover it: required, available, and that the charge was late', () => {

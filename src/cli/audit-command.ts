@@ -1,12 +1,13 @@
 /**
  * Owns: `tollbook audit`: Redis held against the ledger, once; repaired when asked.
  * Does not own: the audit (src/projections), how it looks (audit-documents.ts).
- * Invariants: without --repair nothing is written; exit code 0 only when no difference is left and all was looked at.
+ * Invariants: without --repair nothing is written but the note that all was looked at; exit code 0 only when no difference is left and all was looked at.
  */
 import { type Command, InvalidArgumentError } from 'commander';
 import { auditLedger } from '../projections/audit-sweep.js';
 import type { TenantScope } from '../projections/tenant-walk.js';
 import { auditDocument, auditText } from './audit-documents.js';
+import { noteCheck } from './noted-check.js';
 import { identifier, wholeNumber } from './option-values.js';
 import { assertTenants, type RebuildWorld, withRebuildWorld } from './rebuild-world.js';
 import { TollbookError } from '../runtime/errors.js';
@@ -85,6 +86,9 @@ async function runAudit(flags: AuditFlags): Promise<void> {
     if (flags.json === true) printJson(auditDocument(report, flags.repair === true));
     else printText(auditText(report, flags.repair === true));
     if (report.left > 0 || report.restless > 0) process.exitCode = 1;
+    if (scope.kind === 'all' && report.next === null) {
+      await noteCheck(world.pool, { kind: 'audit', findings: report.left + report.restless, scope: 'all tenants' });
+    }
     if (report.next !== null) throw world.stopped(`when ${report.tenants} of ${total} tenants were looked at`);
   });
 }

@@ -1,5 +1,6 @@
 /**
  * Owns: the audit that a ledger process runs all the time: what it works on, and the figures that each turn adds.
+ * A complete round is noted, so that `tollbook status` tells how old the latest one is.
  * Does not own: the audit (projections/audit-rounds.ts), when a turn is (projections/projection-worker.ts).
  */
 import type pg from 'pg';
@@ -9,6 +10,7 @@ import type { QuotaScripts } from '../lua/quota-scripts.js';
 import { AuditRounds, type AuditTurn } from '../projections/audit-rounds.js';
 import { amountText } from '../projections/audit-difference.js';
 import { type AuditFigures, AuditTally } from '../projections/audit-tally.js';
+import { writeCheck } from '../process/process-reports.js';
 import { type Clock, systemClock } from '../runtime/clock.js';
 import type { Config } from '../runtime/config.js';
 import type { Logger } from '../runtime/logger.js';
@@ -33,18 +35,30 @@ export function auditTurns(
     leakAfterMs: config.inflightTtlMs,
     nowMs: () => systemClock.nowMs(),
   });
-  return measuredAudit(rounds, metrics, systemClock);
+  const note = (findings: number): Promise<void> =>
+    writeCheck(pool, { kind: 'audit', findings, scope: 'all tenants, by a running process' });
+  return measuredAudit(rounds, { metrics, clock: systemClock, note });
+}
+
+/** Where the figures of an audit go. */
+interface AuditAccount {
+  readonly metrics: Metrics;
+  readonly clock: Clock;
+  /** Notes a complete round and the tenants it left with a difference. */
+  readonly note: (findings: number) => Promise<void>;
 }
 
 /** The rounds of an audit, measured: each call is a turn. */
-function measuredAudit(rounds: AuditRounds, metrics: Metrics, clock: Clock): () => Promise<void> {
+function measuredAudit(rounds: AuditRounds, { metrics, clock, note }: AuditAccount): () => Promise<void> {
   let completeMs = clock.nowMs();
   let round = new AuditTally();
+  let mendedInRound = 0;
   metrics.watchAuditAge(() => (clock.nowMs() - completeMs) / 1000);
   return async () => {
     const turn = await rounds.turn();
     const { tenants, fields } = figuresOf(new AuditTally(), turn);
-    const { amountNano, oldestMs } = figuresOf(round, turn);
+    const { amountNano, oldestMs, drifting } = figuresOf(round, turn);
+    mendedInRound += turn.repaired;
     metrics.addAudit({
       tenants,
       differences: new Map([...fields].map(([field, { count }]) => [field, count])),
@@ -55,7 +69,9 @@ function measuredAudit(rounds: AuditRounds, metrics: Metrics, clock: Clock): () 
     });
     if (!turn.isRoundComplete) return;
     completeMs = clock.nowMs();
+    await note(drifting - mendedInRound);
     round = new AuditTally();
+    mendedInRound = 0;
   };
 }
 

@@ -19,6 +19,7 @@ import { assertRepairFlags, type ReconcileFlags, reconcileOptions, requestOf } f
 import { type RepairDocument, repairMissing } from './reconcile-repair.js';
 import { reconcileText } from './reconcile-text.js';
 import { type ReconcileWorld, withReconcileWorld } from './reconcile-world.js';
+import { noteCheck } from './noted-check.js';
 import { printText } from './output.js';
 
 const HELP = `
@@ -47,7 +48,11 @@ interface Outcome {
 
 async function run(flags: ReconcileFlags): Promise<void> {
   assertRepairFlags(flags);
-  const outcome = await withReconcileWorld(flags, requestOf, (world) => runIn(world, flags));
+  const outcome = await withReconcileWorld(flags, requestOf, async (world) => {
+    const found = await runIn(world, flags);
+    await note(world, found.afterRepair ?? found.report);
+    return found;
+  });
   const { report, afterRepair } = outcome;
   printText(
     flags.json === true
@@ -55,6 +60,15 @@ async function run(flags: ReconcileFlags): Promise<void> {
       : reconcileText(outcome.report, outcome),
   );
   if ((afterRepair ?? report).verdict !== 'equal') process.exitCode = 1;
+}
+
+/** Notes a comparison of both topics, from their beginnings to their ends; of a part, nothing is noted. */
+async function note({ pool, request, coversAllTopics }: ReconcileWorld, { findings }: ReconcileReport): Promise<void> {
+  const isPart = [request.partitions, request.fromOffset, request.toOffset, request.sinceMs, request.untilMs].some(
+    (bound) => bound !== undefined,
+  );
+  if (isPart || !coversAllTopics) return;
+  await noteCheck(pool, { kind: 'reconcile', findings: findings.total, scope: 'both topics' });
 }
 
 function withoutReport({ repair, afterRepair }: Outcome): Partial<Outcome> {

@@ -47,7 +47,7 @@ function serverTable(servers: StatusDocument['servers']): string {
     table.push([
       name,
       ok ? 'yes' : 'NO',
-      version ?? '',
+      version ?? (ok ? 'not told' : ''),
       ms ?? '',
       cause === null ? '' : `${cause.code}: ${cause.message}`,
     ]);
@@ -97,18 +97,26 @@ function journalLine({ topic, commands_waiting: waiting, oldest_seconds: seconds
 function waitingLines({ dead_letters, unpriced, open_holds }: NonNullable<StatusDocument['waiting']>): string[] {
   const letters = dead_letters.map(({ reason, count, oldest }) => `${count} ${reason} since ${oldest}`);
   const oldest = unpriced.oldest === null ? '' : ` since ${unpriced.oldest}`;
+  const lacking = unpriced.by_meters.map(({ meters, count }) => `${count} without a price of ${meters.join(', ')}`);
   return [
     `open dead letters: ${letters.length === 0 ? 'none' : letters.join(', ')}`,
-    `unpriced usage: ${unpriced.count}${oldest}`,
+    `unpriced usage: ${lacking.length === 0 ? 'none' : `${lacking.join('; ')}${oldest}`}`,
     `open holds: ${open_holds}`,
   ];
+}
+
+function agoText(seconds: number): string {
+  if (seconds < 120) return `${Math.round(seconds)} s ago`;
+  if (seconds < 7_200) return `${Math.round(seconds / 60)} min ago`;
+  return seconds < 172_800 ? `${Math.round(seconds / 3_600)} h ago` : `${Math.round(seconds / 86_400)} days ago`;
 }
 
 function checksLine(checks: NonNullable<StatusDocument['checks']>): string {
   const told = CHECKS.map((kind) => {
     const found = checks.find((each) => each.kind === kind);
     if (found === undefined) return `${kind} never recorded`;
-    return `${kind} ${Math.round(found.ageS)} s ago with ${found.findings} findings (${found.scope})`;
+    const findings = found.findings === 1 ? '1 finding' : `${found.findings} findings`;
+    return `${kind} ${agoText(found.ageS)} with ${findings} (${found.scope})`;
   });
   return `checks: ${told.join('; ')}`;
 }

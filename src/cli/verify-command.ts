@@ -1,8 +1,8 @@
 /**
  * Owns: `tollbook verify`: what is verified, the progress, and how the result looks.
  * Does not own: the proofs (src/reconciliation).
- * Invariants: reads only; exit code 0 only when nothing was found; the document or the text goes to stdout, progress to
- * stderr.
+ * Invariants: writes nothing but the note that everything was verified; exit code 0 only when nothing was found; the document
+ * or the text goes to stdout, progress to stderr.
  */
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import type { ProofScope } from '../ledger/postgres/proof-scope.js';
@@ -14,6 +14,7 @@ import { TollbookError } from '../runtime/errors.js';
 import { createPostgresPool } from '../runtime/postgres.js';
 import { anchorPlaces, filePath, noAnchorPlace } from './anchor-parts.js';
 import { unknownAccount } from './ledger-reading.js';
+import { noteCheck } from './noted-check.js';
 import { identifier, wholeNumber } from './option-values.js';
 import { startProgress } from './progress.js';
 import { verifyDocument, verifyText } from './verify-documents.js';
@@ -97,6 +98,10 @@ async function run(flags: VerifyFlags): Promise<void> {
     if (flags.json === true) printJson(verifyDocument(run));
     else printText(verifyText(run));
     if (report.problemCount > 0) process.exitCode = 1;
+    if (scope.kind === 'full') {
+      const what = wantsAnchors ? 'everything, against its anchors' : 'everything';
+      await noteCheck(pool, { kind: 'verify', findings: report.problemCount, scope: what });
+    }
   } finally {
     await pool.end();
   }

@@ -90,6 +90,7 @@ const UNANSWERED: Readonly<Record<ServerName, ErrorCode>> = {
 };
 
 interface Stored {
+  readonly isReadOnly: boolean;
   readonly reports: readonly StoredReport[];
   readonly waiting: Waiting;
   readonly journal: JournalStatus | null;
@@ -107,32 +108,37 @@ export async function readStatus(config: Readonly<Config>): Promise<StatusDocume
     asked('kafka', () => readLog(kafka, pool, [config.topicPending, config.topicCompleted])),
   ]);
   void pool.end();
-  const servers = [log.server, postgres.server, redis.server];
-  const reports = postgres.found?.stored.reports ?? [];
+  const stored = postgres.found?.stored;
+  const servers = [log.server, stored?.isReadOnly === true ? readOnly(postgres.server) : postgres.server, redis.server];
+  const isAway = [log, postgres, redis].some(({ found }) => found === undefined);
+  const reports = stored?.reports ?? [];
   const partitions = log.found?.backlog?.map((each) => partitionStatus(each, reports)) ?? null;
-  const processes = postgres.found === undefined ? null : reports.map(processStatus);
+  const processes = stored === undefined ? null : reports.map(processStatus);
+  const isWell = servers.every(({ ok }) => ok) && isCharging(partitions, processes);
   return {
-    status: overall(servers, partitions, processes),
+    status: isAway ? 'server_away' : isWell ? 'healthy' : 'degraded',
     servers,
     partitions,
     processes,
-    lost_history: postgres.found === undefined ? null : lostHistoryOf(reports),
-    journal: postgres.found?.stored.journal ?? null,
-    waiting: postgres.found?.stored.waiting ?? null,
-    checks: postgres.found?.stored.checks ?? null,
+    lost_history: stored === undefined ? null : lostHistoryOf(reports),
+    journal: stored?.journal ?? null,
+    waiting: stored?.waiting ?? null,
+    checks: stored?.checks ?? null,
   };
 }
 
-function overall(
-  servers: readonly ServerStatus[],
-  partitions: StatusDocument['partitions'],
-  processes: StatusDocument['processes'],
-): StatusDocument['status'] {
-  if (servers.some(({ ok }) => !ok)) return 'server_away';
-  const isWell =
+/** Every partition is read by somebody and none is stopped, and every process is ready. */
+function isCharging(partitions: StatusDocument['partitions'], processes: StatusDocument['processes']): boolean {
+  return (
     partitions?.every(({ blocked, process }) => blocked === null && process !== null) === true &&
-    processes?.every(({ status }) => status === 'ready') === true;
-  return isWell ? 'healthy' : 'degraded';
+    processes?.every(({ status }) => status === 'ready') === true
+  );
+}
+
+/** A database that answers and cannot be written, as after a failover: nothing is charged until it can. */
+function readOnly(server: ServerStatus): ServerStatus {
+  const message = 'PostgreSQL answers, and is read-only: nothing can be charged';
+  return { ...server, ok: false, cause: { code: 'POSTGRES_UNAVAILABLE', message } };
 }
 
 interface Asked<T> {
@@ -169,8 +175,8 @@ async function readStored(pool: pg.Pool, commandsTopic: string): Promise<{ versi
       throw translatePostgresError(error);
     });
   const [server] = rows;
-  if (server?.isReadOnly === true) throw new TollbookError('POSTGRES_UNAVAILABLE', 'PostgreSQL is read-only');
   const stored = {
+    isReadOnly: server?.isReadOnly === true,
     reports: await readReports(pool),
     waiting: await readWaiting(pool),
     journal: commandsTopic === '' ? null : await readJournal(pool, commandsTopic),

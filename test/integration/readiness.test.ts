@@ -9,7 +9,7 @@ import { acceptGap } from '../../src/ledger/postgres/stream-gaps.js';
 import { type ConsumeChild, killConsumers, startConsume } from '../support/consume-child.js';
 import { LedgerWorld } from '../support/ledger-world.js';
 import { runTollbook } from '../support/tollbook-cli.js';
-import { completions, send } from '../support/usage-messages.js';
+import { completion, completions, messageOf, send } from '../support/usage-messages.js';
 import { waitUntil } from '../support/wait-until.js';
 import { uniqueTopic } from './kafka-topics.js';
 
@@ -39,6 +39,11 @@ interface Status {
     readonly process: string | null;
     readonly blocked: { readonly code: string; readonly since: string } | null;
   }[];
+  readonly checks: readonly { readonly kind: string; readonly ageS: number; findings: number; scope: string }[];
+  readonly waiting: {
+    readonly dead_letters: readonly { readonly reason: string; readonly count: number }[];
+    readonly unpriced: { readonly count: number; readonly by_meters: readonly { readonly meters: string[] }[] };
+  };
 }
 
 const DEADLINE_MS = 100_000;
@@ -223,6 +228,39 @@ describe('what tollbook consume tells of itself', function () {
     const away = await statusEnding(3, { KAFKA_BROKERS: '127.0.0.1:1' });
     expect(away.servers.find(({ name }) => name === 'kafka')).to.deep.include({ ok: false, version: null });
     expect(away.partitions).to.equal(null);
+  });
+
+  it('has in tollbook status how old the latest checks are, and what waits by its reason', async () => {
+    const unpriced = completion('tenant-0', 'parked', { pricing: { input_per_1k: '0.003', currency: 'USD' } });
+    await send(world.kafka, topic(), [messageOf(unpriced, 0), { key: 'tenant-1', value: 'no JSON', partition: 1 }]);
+    await until('both are set aside', async () => (await world.lag()) === 0n);
+    for (const command of [['verify'], ['reconcile'], ['audit'], ['verify', '--tenant', 'tenant-0']]) {
+      const { exitCode, stderr } = await runTollbook(command, world.environment as Record<string, string>);
+      expect(exitCode, stderr).to.equal(0);
+    }
+    const { checks, waiting } = await statusEnding(0);
+    const scopes = checks.map(({ kind, findings, scope }) => [kind, findings, scope]);
+    expect(scopes).to.deep.include.members([
+      ['verify', 0, 'everything'],
+      ['reconcile', 0, 'both topics'],
+    ]);
+    expect(checks.map(({ kind }) => kind)).to.have.members(['verify', 'reconcile', 'audit']);
+    for (const { ageS } of checks) expect(ageS).to.be.within(0, 200);
+    expect(waiting.unpriced.by_meters).to.have.lengthOf(1);
+    expect(waiting.unpriced.by_meters[0])
+      .to.include({ count: 1 })
+      .and.to.deep.include({ meters: ['output_tokens'] });
+    expect(waiting.dead_letters.map(({ reason, count }) => [reason, count])).to.deep.equal([['INVALID_JSON', 1]]);
+  });
+
+  it('has in tollbook status that PostgreSQL answers and only reads, as degraded', async () => {
+    await setReadOnly(true);
+    const { servers, waiting } = await statusEnding(1);
+    const postgres = servers.find(({ name }) => name === 'postgres')!;
+    expect(postgres).to.include({ ok: false }).and.to.have.nested.property('cause.message').that.includes('read-only');
+    expect(waiting.unpriced.count).to.equal(1);
+    await setReadOnly(false);
+    await expectMended();
   });
 
   it('is degraded, and ready, without Redis: PostgreSQL decides meanwhile', async () => {

@@ -6,6 +6,7 @@
 import type pg from 'pg';
 import { HistoryWatch } from '../command-journal/history-watch.js';
 import { JournalFollower } from '../command-journal/journal-follower.js';
+import { JournalIdentity } from '../command-journal/journal-identity.js';
 import { rowsThrough } from '../ledger/postgres/anchor-rows.js';
 import { readJournalLag } from '../ledger/postgres/journal-rows.js';
 import type { ProcessWatch } from '../process/process-watch.js';
@@ -53,7 +54,8 @@ export function startJournal(config: Readonly<Config>, parts: JournalParts): () 
   if (topic === undefined) return () => history.stop();
   watchLag(metrics, pool, topic);
   const producer = new DurableProducer({ kafka, retries: PRODUCER_RETRIES, logger });
-  const follower = new JournalFollower({ pool, producer, topic, logger, intervalMs: FOLLOW_INTERVAL_MS });
+  const identity = new JournalIdentity(kafka, topic);
+  const follower = new JournalFollower({ pool, producer, topic, identity, logger, intervalMs: FOLLOW_INTERVAL_MS });
   follower.start();
   return async () => {
     await Promise.all([history.stop(), follower.stop()]);

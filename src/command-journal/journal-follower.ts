@@ -7,6 +7,7 @@
  *  3. Publish them, each under its tenant; wait until all in-sync replicas have them.
  *  4. Move the position; commit.
  *
+ * A topic that was deleted and created again has another id, and gets every command from the first on.
  * A crash before 4 publishes them once more: at least once, never a gap. Replaying a command twice books it once.
  * Does not own: the form of a record (journal-record.ts), SQL.
  * Invariants: never in the way of a command or of charging: while Kafka is away commands are booked, the journal follows
@@ -14,6 +15,7 @@
  */
 import type pg from 'pg';
 import {
+  type Journal,
   movePosition,
   readJournalRows,
   readStreamsBehind,
@@ -25,6 +27,7 @@ import { isTollbookError } from '../runtime/errors.js';
 import { faultPoint } from '../runtime/fault-points.js';
 import { GrowingPause } from '../runtime/growing-pause.js';
 import type { Logger } from '../runtime/logger.js';
+import type { JournalIdentity } from './journal-identity.js';
 import { recordText } from './journal-record.js';
 
 /** What the follower works with; the topic is one ledger's alone. */
@@ -32,6 +35,7 @@ export interface JournalFollowerOptions {
   readonly pool: pg.Pool;
   readonly producer: Pick<DurableProducer, 'send' | 'disconnect'>;
   readonly topic: string;
+  readonly identity: Pick<JournalIdentity, 'read' | 'close'>;
   readonly logger: Logger;
   /** How often it looks for new commands, in milliseconds. */
   readonly intervalMs: number;
@@ -65,22 +69,23 @@ export class JournalFollower {
     this.#isStopped = true;
     clearTimeout(this.#timer);
     await this.#round;
-    await this.#options.producer.disconnect();
+    await Promise.all([this.#options.producer.disconnect(), this.#options.identity.close()]);
   }
 
   /** Publishes all that is booked and not published yet. Throws POSTGRES_*, KAFKA_UNAVAILABLE, PUBLISH_FAILED. */
   async publish(): Promise<void> {
-    const { pool, topic } = this.#options;
-    for (const stream of await readStreamsBehind(rowsThrough(pool), topic)) {
-      while (!this.#isStopped && (await this.#publishSome(stream)));
+    const { pool, topic, identity } = this.#options;
+    const journal = { topic, topicId: await identity.read() };
+    for (const stream of await readStreamsBehind(rowsThrough(pool), journal)) {
+      while (!this.#isStopped && (await this.#publishSome(journal, stream)));
     }
   }
 
   /** Returns whether there is more to publish of the stream. */
-  async #publishSome({ partition, headNo }: StreamBehind): Promise<boolean> {
+  async #publishSome(journal: Journal, { partition, headNo }: StreamBehind): Promise<boolean> {
     const { pool, producer, topic } = this.#options;
     let through = headNo;
-    const isOurs = await movePosition(pool, { journal: topic, partition }, async (client, after) => {
+    const isOurs = await movePosition(pool, { ...journal, partition }, async (client, after) => {
       through = Math.min(headNo, after + BATCHES_MAX);
       // Somebody else was faster, or the database is older than it was.
       if (through <= after) return after;

@@ -22,6 +22,7 @@ import { SetAsideHashes1768262400000 } from '../../migrations/1768262400000-set-
 import { UnreadableRecords1768348800000 } from '../../migrations/1768348800000-unreadable-records.js';
 import { PriceRows1768435200000 } from '../../migrations/1768435200000-price-rows.js';
 import { CommandJournal1768521600000 } from '../../migrations/1768521600000-command-journal.js';
+import { JournalTopicIds1768521600001 } from '../../migrations/1768521600001-journal-topic-ids.js';
 import { UsageAttribution1768780800000 } from '../../migrations/1768780800000-usage-attribution.js';
 import { ensureApplicationRole } from './application-role.js';
 import { TollbookError } from './errors.js';
@@ -44,6 +45,7 @@ const MIGRATIONS: readonly (new () => MigrationInterface)[] = [
   UnreadableRecords1768348800000,
   PriceRows1768435200000,
   CommandJournal1768521600000,
+  JournalTopicIds1768521600001,
   UsageAttribution1768780800000,
 ];
 const MIGRATION_NAMES = MIGRATIONS.map(({ name }) => name);

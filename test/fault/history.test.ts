@@ -6,7 +6,7 @@ import { expect } from 'chai';
 import type { CreditCommand } from '../../src/ledger/commands/command.js';
 import { commandSource } from '../../src/ledger/commands/command-stream.js';
 import { parseAmount } from '../../src/ledger/money.js';
-import { readStatus, type StatusDocument } from '../../src/operations/status.js';
+import type { StatusDocument } from '../../src/operations/status.js';
 import type { ReadinessDocument } from '../../src/process/readiness.js';
 import type { ConsumeChild } from '../support/consume-child.js';
 import { useFaultStack } from '../support/fault-stack.js';
@@ -51,7 +51,11 @@ describe('commands in a journal', function () {
 
     await told(child);
     await waitUntil('the charges are back', async () => (await ledger.lag()) === 0n, WAIT_MS);
-    expect(await journal.replayInto(ledger.database, true)).to.include({ would_book: 3, booked: 0, refused: 0 });
+    expect(await journal.replayInto(ledger.database, { isDryRun: true })).to.include({
+      would_book: 3,
+      booked: 0,
+      refused: 0,
+    });
     expect(await journal.replay()).to.include({ exitCode: 0, booked: 3, already_booked: 1 });
     expect(await balance()).to.equal(before);
     expect(await journal.replayInto(ledger.database)).to.include({ booked: 0, refused: 0, conflict: 0 });
@@ -82,6 +86,11 @@ describe('commands in a journal', function () {
     return (await world.ledger.rows<{ balance: string }>(sql, [TENANT]))[0]?.balance;
   }
 
+  async function status(): Promise<StatusDocument> {
+    const { stdout } = await runTollbook(['status', '--json'], world.ledger.environment as Record<string, string>);
+    return JSON.parse(stdout) as StatusDocument;
+  }
+
   /** Waits until the log, /readyz, the metrics and `tollbook status` tell which batches are gone. */
   async function told(child: ConsumeChild): Promise<void> {
     const { topic, partition } = commandSource(TENANT);
@@ -95,7 +104,7 @@ describe('commands in a journal', function () {
     expect(ready.status).to.not.equal('ready');
     const metrics = await (await fetch(`${url}/metrics`)).text();
     expect(metrics).to.include(`tollbook_history_lost_batches{topic="${topic}",partition="${partition}"} 3`);
-    await waitUntil('status tells', async () => isDegraded(await readStatus(world.ledger.config), range), WAIT_MS);
+    await waitUntil('status tells', async () => isDegraded(await status(), range), WAIT_MS);
   }
 });
 

@@ -1,15 +1,17 @@
 /** Owns: that every command reaches the journal, whatever happens on the way, and comes back from it once. */
 import { expect } from 'chai';
 import kafkajs from 'kafkajs';
+import { createJournalTopic } from '../../src/cli/topics-command.js';
 import { recordText } from '../../src/command-journal/journal-record.js';
 import type { CreditCommand, LedgerCommand } from '../../src/ledger/commands/command.js';
 import { parseAmount } from '../../src/ledger/money.js';
 import type { JournalRow } from '../../src/ledger/postgres/journal-rows.js';
-import { readStatus } from '../../src/operations/status.js';
+import type { StatusDocument } from '../../src/operations/status.js';
 import { checkJournalTopic } from '../../src/runtime/topic-settings.js';
 import { type ConsumeChild, killConsumers, startTollbook } from '../support/consume-child.js';
 import { JournalWorld } from '../support/journal-world.js';
 import { createTestDatabase, openOwnerPool, type TestDatabase } from '../support/test-database.js';
+import { runTollbook } from '../support/tollbook-cli.js';
 import { completions, send } from '../support/usage-messages.js';
 import { waitUntil } from '../support/wait-until.js';
 import { countMessages, createTopics, deleteTopics, uniqueTopic } from './kafka-topics.js';
@@ -71,7 +73,12 @@ describe('the journal of commands', function () {
     await ledger.until('all are published', async () => (await published()) === commands.length);
     await ledger.stop(running);
     expect(await world.waiting()).to.equal(0);
-    expect(await world.replayInto(empty, true)).to.include({ would_book: 5, booked: 0 });
+    expect(await world.replayInto(empty, { isDryRun: true })).to.include({ would_book: 5, booked: 0 });
+    const hourAgo = new Date(Date.now() - 3_600_000).toISOString();
+    const inAnHour = new Date(Date.now() + 3_600_000).toISOString();
+    const starts = [{ offset: 3n }, { at: hourAgo }, { at: inAnHour }];
+    const found = starts.map(async (from) => (await world.replayInto(empty, { isDryRun: true, from })).would_book);
+    expect(await Promise.all(found), 'from an offset, and from two instants').to.deep.equal([2, 5, 0]);
     expect(await world.replayInto(empty)).to.include({ booked: 5, already_booked: 0 });
     expect(await commandsOf(empty)).to.deep.equal(await commandsOf(ledger.database));
     expect(await world.replayInto(empty)).to.include({ booked: 0, already_booked: 5 });
@@ -94,7 +101,8 @@ describe('the journal of commands', function () {
     await waitUntil('it is told', () => child.log().includes('not published to the journal'), WAIT_MS);
     const metrics = await (await fetch(`http://127.0.0.1:${port() ?? ''}/metrics`)).text();
     expect(metrics).to.match(/tollbook_journal_lag\{topic="[^"]+"\} 1\n/);
-    expect((await readStatus(world.ledger.config)).journal).to.include({ topic: world.topic, commands_waiting: 1 });
+    const { stdout } = await runTollbook(['status', '--json'], world.ledger.environment as Record<string, string>);
+    expect((JSON.parse(stdout) as StatusDocument).journal).to.include({ topic: world.topic, commands_waiting: 1 });
     child.kill('SIGTERM');
     expect(await child.ended, child.log()).to.equal(0);
     await world.publish();
@@ -107,6 +115,18 @@ describe('the journal of commands', function () {
     await world.publish();
     expect([await published(), await world.waiting()]).to.deep.equal([40, 0]);
     expect(await world.replayInto(empty)).to.include({ booked: 40, already_booked: 0 });
+  });
+
+  it('deleted and created again, gets every command from the first on', async () => {
+    const { kafka } = world.ledger;
+    for (const key of ['c1', 'c2']) await world.book(credit('acme', key));
+    await world.publish();
+    await deleteTopics(kafka, [world.topic]);
+    await createJournalTopic(kafka, world.topic);
+    await world.publish();
+    await world.publish();
+    expect([await published(), await world.waiting()]).to.deep.equal([2, 0]);
+    expect(await world.replayInto(empty)).to.include({ booked: 2 });
   });
 
   it('replayed, names what is not booked: another command under a used key, a refund without its charge, no record', async () => {

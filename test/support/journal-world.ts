@@ -4,6 +4,7 @@
  */
 import { expect } from 'chai';
 import { JournalFollower } from '../../src/command-journal/journal-follower.js';
+import { JournalIdentity } from '../../src/command-journal/journal-identity.js';
 import type { ReplayResult } from '../../src/command-journal/replay-commands.js';
 import { defaultTerms } from '../../src/cli/ledger-process.js';
 import { bookCommand, type CommandResult } from '../../src/ledger/commands/book-command.js';
@@ -12,7 +13,7 @@ import { parseAmount } from '../../src/ledger/money.js';
 import { rowsThrough } from '../../src/ledger/postgres/anchor-rows.js';
 import { readJournalLag } from '../../src/ledger/postgres/journal-rows.js';
 import { PostgresLedgerStore } from '../../src/ledger/postgres/postgres-ledger-store.js';
-import { replayJournal } from '../../src/operations/replay-journal.js';
+import { type JournalReplayRequest, replayJournal } from '../../src/operations/replay-journal.js';
 import { systemClock } from '../../src/runtime/clock.js';
 import { DurableProducer } from '../../src/runtime/durable-producer.js';
 import { createLogger } from '../../src/runtime/logger.js';
@@ -61,9 +62,11 @@ export class JournalWorld {
   async publish(): Promise<void> {
     const producer = new DurableProducer({ kafka: this.ledger.kafka });
     const logger = createLogger({ level: 'silent' });
-    const { pool } = this.ledger;
-    await new JournalFollower({ pool, producer, topic: this.topic, logger, intervalMs: 1_000 }).publish();
-    await producer.disconnect();
+    const { pool, kafka } = this.ledger;
+    const { topic } = this;
+    const identity = new JournalIdentity(kafka, topic);
+    await new JournalFollower({ pool, producer, topic, identity, logger, intervalMs: 1_000 }).publish();
+    await Promise.all([producer.disconnect(), identity.close()]);
   }
 
   /** How many commands are booked and not published. */
@@ -72,14 +75,17 @@ export class JournalWorld {
   }
 
   /** Replays the journal into another database, as `tollbook commands replay` does; accounts open with other terms there. */
-  async replayInto(database: TestDatabase, isDryRun = false): Promise<ReplayResult['counts']> {
+  async replayInto(
+    database: TestDatabase,
+    { isDryRun = false, from }: Partial<JournalReplayRequest> = {},
+  ): Promise<ReplayResult['counts']> {
     const { config, kafka } = this.ledger;
     const pool = openApplicationPool(database);
     const terms = { ...defaultTerms(config), creditLimitNano: parseAmount('99') };
     const defaults = { currency: config.defaultCurrency, terms };
     try {
       const ports = { pool, kafka, topic: this.topic, clock: systemClock, defaults };
-      return (await replayJournal(ports, { isDryRun })).counts;
+      return (await replayJournal(ports, { isDryRun, from })).counts;
     } finally {
       await pool.end();
     }

@@ -13,6 +13,12 @@ import type { CommandKind } from '../commands/command.js';
 import type { ReadRows } from './anchor-rows.js';
 import { safeInteger } from './rows.js';
 
+/** A journal: the name of its topic, and the id that Kafka gave it, where it gives one. */
+export interface Journal {
+  readonly topic: string;
+  readonly topicId: string | null;
+}
+
 /** A command stream with batches that are not in the journal. */
 export interface StreamBehind {
   readonly partition: number;
@@ -45,24 +51,26 @@ export interface JournalLag {
   readonly oldestS: number;
 }
 
-/** The command streams that go beyond what is in a journal. Throws POSTGRES_*. */
-export async function readStreamsBehind(rowsOf: ReadRows, journal: string): Promise<StreamBehind[]> {
+/** The command streams that go beyond what is in a journal; all of them where its topic was made anew. Throws POSTGRES_*. */
+export async function readStreamsBehind(rowsOf: ReadRows, { topic, topicId }: Journal): Promise<StreamBehind[]> {
   const rows = await rowsOf<{ partition: number; batch_no: string }>(
     `SELECT c.partition, c.batch_no FROM stream_cursors c
      LEFT JOIN journal_positions p ON p.journal = $1 COLLATE "C" AND p.partition = c.partition
-     WHERE c.topic = $2 COLLATE "C" AND c.batch_no > coalesce(p.batch_no, 0) ORDER BY c.partition`,
-    [journal, COMMAND_TOPIC],
+     WHERE c.topic = $2 COLLATE "C" AND c.batch_no > 0
+       AND (c.batch_no > coalesce(p.batch_no, 0) OR p.topic_id IS DISTINCT FROM coalesce($3, p.topic_id))
+     ORDER BY c.partition`,
+    [topic, COMMAND_TOPIC, topicId],
   );
   return rows.map(({ partition, batch_no: headNo }) => ({ partition, headNo: safeInteger(headNo) }));
 }
 
 /**
- * Moves the position of a stream in a journal under its lock, by what `publish` returns. Returns false, and calls nothing,
- * while another process has the lock. Atomic: what `publish` throws leaves the position as it was. Throws POSTGRES_*.
+ * Moves the position of a stream in a journal under its lock, by what `publish` returns; it begins anew where the topic was
+ * made anew. Returns false, and calls nothing, while another process has the lock. Atomic: what `publish` throws leaves the position as it was. Throws POSTGRES_*.
  */
 export async function movePosition(
   pool: pg.Pool,
-  { journal, partition }: { readonly journal: string; readonly partition: number },
+  { topic: journal, topicId, partition }: Journal & { readonly partition: number },
   publish: (client: pg.PoolClient, afterBatchNo: number) => Promise<number>,
 ): Promise<boolean> {
   // By itself: whoever inserts the same row waits for the end of that database transaction.
@@ -71,18 +79,19 @@ export async function movePosition(
     partition,
   ]);
   return withTransaction(pool, async (client) => {
-    const { rows } = await client.query<{ batch_no: string }>(
-      'SELECT batch_no FROM journal_positions WHERE journal = $1 AND partition = $2 FOR UPDATE SKIP LOCKED',
+    const { rows } = await client.query<{ batch_no: string; topic_id: string | null }>(
+      'SELECT batch_no, topic_id FROM journal_positions WHERE journal = $1 AND partition = $2 FOR UPDATE SKIP LOCKED',
       [journal, partition],
     );
     const [row] = rows;
     if (row === undefined) return false;
-    const batchNo = await publish(client, safeInteger(row.batch_no));
-    await client.query('UPDATE journal_positions SET batch_no = $3 WHERE journal = $1 AND partition = $2', [
-      journal,
-      partition,
-      batchNo,
-    ]);
+    const isSameTopic = topicId === null || row.topic_id === topicId;
+    const batchNo = await publish(client, isSameTopic ? safeInteger(row.batch_no) : 0);
+    await client.query(
+      `UPDATE journal_positions SET batch_no = $3, topic_id = coalesce($4, topic_id)
+       WHERE journal = $1 AND partition = $2`,
+      [journal, partition, batchNo, topicId],
+    );
     return true;
   });
 }

@@ -25,8 +25,12 @@ bench: $(BUILD) ## measure the ledger beside its references, about half an hour 
 chaos: $(BUILD) ## charge under load while everything breaks at random, then prove the ledger (ARGS="--minutes 10 --seed 1")
 	node --enable-source-maps dist/test/chaos/main.js $(ARGS)
 
-fuzz: $(BUILD) ## charge a million arbitrary messages and account for every one (MESSAGES=1000000; FC_SEED=1 replays)
+fuzz: $(BUILD) ## charge a million arbitrary messages (MESSAGES=), or 100,000 record batches (LEVEL=batches BATCHES=); FC_SEED=1 replays
+ifeq ($(LEVEL),batches)
+	TOLLBOOK_FUZZ_BATCHES=$(or $(BATCHES),100000) node --enable-source-maps dist/test/run.js --suite integration --grep 'a flood of record batches'
+else
 	TOLLBOOK_FUZZ_MESSAGES=$(or $(MESSAGES),1000000) node --enable-source-maps dist/test/run.js --suite integration --grep 'a flood of arbitrary messages'
+endif
 
 build: $(BUILD) ## compile to dist/
 

@@ -6,7 +6,7 @@
 import { createRequire } from 'node:module';
 import type { Kafka } from 'kafkajs';
 import type { StreamSource } from '../../src/ledger/batch.js';
-import { clusterOf } from '../../src/runtime/kafka-cluster.js';
+import { clusterOf, type KafkaCluster } from '../../src/runtime/kafka-cluster.js';
 
 interface Encoder {
   writeString(text: string | null): this;
@@ -25,18 +25,49 @@ const API_VERSION = 7;
 const TIMEOUT_MS = 30_000;
 const ALL_REPLICAS = -1;
 
+interface ProduceAnswer {
+  readonly topics: readonly { readonly partitions: readonly { readonly baseOffset: string }[] }[];
+}
+
 /** Sends each batch in a request of its own, in order; fails with what the broker says against one. */
 export async function produceRaw(kafka: Kafka, source: StreamSource, batches: readonly Buffer[]): Promise<void> {
-  const cluster = clusterOf(kafka, TIMEOUT_MS);
-  const { topic, partition } = source;
-  await cluster.connect();
+  const producer = await RawProducer.open(kafka, source);
   try {
-    await cluster.addMultipleTargetTopics([topic]);
-    const [nodeId = ''] = Object.keys(cluster.findLeaderForPartitions(topic, [partition]));
-    const { connectionPool } = await cluster.findBroker({ nodeId });
-    for (const batch of batches) await connectionPool.send({ request: requestOf(source, batch), response });
+    for (const batch of batches) await producer.append(batch);
   } finally {
-    await cluster.disconnect();
+    await producer.close();
+  }
+}
+
+/** Gives batches to one partition, one after the other; close it when done. */
+export class RawProducer {
+  readonly #cluster: KafkaCluster;
+  readonly #source: StreamSource;
+
+  private constructor(cluster: KafkaCluster, source: StreamSource) {
+    this.#cluster = cluster;
+    this.#source = source;
+  }
+
+  static async open(kafka: Kafka, source: StreamSource): Promise<RawProducer> {
+    const cluster = clusterOf(kafka, TIMEOUT_MS);
+    await cluster.connect();
+    await cluster.addMultipleTargetTopics([source.topic]);
+    return new RawProducer(cluster, source);
+  }
+
+  /** Returns the offset that the broker gave the batch; fails with what it says against it. */
+  async append(batch: Buffer): Promise<bigint> {
+    const { topic, partition } = this.#source;
+    const [nodeId = ''] = Object.keys(this.#cluster.findLeaderForPartitions(topic, [partition]));
+    const { connectionPool } = await this.#cluster.findBroker({ nodeId });
+    const answer = await connectionPool.send({ request: requestOf(this.#source, batch), response });
+    const [given] = (answer as ProduceAnswer).topics.flatMap(({ partitions }) => partitions);
+    return BigInt(given?.baseOffset ?? -1);
+  }
+
+  close(): Promise<void> {
+    return this.#cluster.disconnect();
   }
 }
 

@@ -11,7 +11,7 @@ import type { TenantDrift } from './audit-drift.js';
 
 const SCAN_COUNT = 1_000;
 
-/** Yields the tenants that Redis knows and the ledger does not. One Redis node only. Throws REDIS_*, POSTGRES_*. */
+/** Yields the tenants that Redis knows and the ledger does not, page by page of its keys, also where a page has none. One Redis node only. Throws REDIS_*, POSTGRES_*. */
 export async function* orphanDrifts(
   ports: { readonly reader: LedgerReader; readonly scripts: QuotaScripts },
   terms: AuditTerms,
@@ -24,12 +24,11 @@ export async function* orphanDrifts(
     for await (const tenantIds of scan) {
       const observations = await ports.scripts.observe(tenantIds);
       const accounts = await ports.reader.readAccounts(tenantIds);
-      const drifts = tenantIds.flatMap((tenantId, index) => {
+      yield tenantIds.flatMap((tenantId, index) => {
         const observation = observations[index];
         if (observation === undefined || accounts.has(tenantId) || !isFound(observation)) return [];
         return isOpening(observation, terms) ? [] : [orphanDrift(tenantId, observation)];
       });
-      if (drifts.length > 0) yield drifts;
     }
   }
 }

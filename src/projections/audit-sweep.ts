@@ -72,7 +72,7 @@ async function sweepOrphans(ports: AuditRunPorts, order: AuditOrder, tally: Audi
   let repaired = 0;
   for await (const drifts of orphanDrifts(ports, { nowMs: nowMs(), leakAfterMs })) {
     for (const drift of drifts) tally.addDrift(drift);
-    if (repairs) repaired += (await repairDrift(ports, drifts)).length;
+    if (repairs && drifts.length > 0) repaired += (await repairDrift(ports, drifts)).length;
   }
   return repaired;
 }

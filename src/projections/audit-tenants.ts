@@ -51,7 +51,7 @@ export async function auditTenants(
   tenantIds: readonly string[],
   terms: AuditTerms,
 ): Promise<TenantsAudit> {
-  const result = { looked: 0, drifts: [] as TenantDrift[], behind: NOTHING, unsettled: NOTHING };
+  const result = { looked: 0, drifts: [] as TenantDrift[], behind: NOTHING_WAITS, unsettled: NOTHING_WAITS };
   let open = tenantIds;
   for (let tries = 0; open.length > 0 && tries < TRIES_MAX; tries += 1) {
     const observations = await observeSteady(ports.scripts, open);
@@ -65,7 +65,8 @@ export async function auditTenants(
   return { ...result, restless: open };
 }
 
-const NOTHING: Waiting = { count: 0, oldestMs: 0 };
+/** Nothing waits. */
+export const NOTHING_WAITS: Waiting = { count: 0, oldestMs: 0 };
 
 /** Adds up what waits. */
 export function joined(one: Waiting, other: Waiting): Waiting {
@@ -98,7 +99,7 @@ async function judge(
   const standings = await history.readStandings(asked);
   const steps = await readStepsInFlight(reader, observations);
   const drifts: TenantDrift[] = [];
-  let [behind, unsettled] = [NOTHING, NOTHING];
+  let [behind, unsettled] = [NOTHING_WAITS, NOTHING_WAITS];
   for (const [tenantId, standing] of standings) {
     const observation = observations.get(tenantId);
     if (observation === undefined) continue;
@@ -134,12 +135,12 @@ function behindOf(
   { nowMs }: AuditTerms,
 ): Waiting {
   const since = hash.kind === 'missing' ? lastEntry?.recordedAt : nextRecordedAt;
-  if (since === undefined || since === null) return NOTHING;
+  if (since === undefined || since === null) return NOTHING_WAITS;
   return { count: 1, oldestMs: Math.max(0, nowMs - Date.parse(since)) };
 }
 
 function unsettledOf({ overlay }: QuotaObservation, steps: readonly TraceStep[], { nowMs }: AuditTerms): Waiting {
-  if (overlay.kind !== 'read') return NOTHING;
+  if (overlay.kind !== 'read') return NOTHING_WAITS;
   const items = unsettledItems(overlay.items, steps);
   return {
     count: items.length,

@@ -78,6 +78,17 @@ describe('the audit of a running process', function () {
     await world.until('the next round is silent', async () => (await figure('tollbook_audit_drift_amount')) === 0);
   });
 
+  it('removes a hash whose tenant has no account, without any command or traffic', async () => {
+    const { redis, prefix } = world.testRedis;
+    const forged = quotaKeys(prefix, 'nobody').quota;
+    await redis.hset(forged, await redis.hgetall(quotaKey('acme')));
+    await world.until('the audit has removed it', async () => (await redis.exists(forged)) === 0);
+    await world.until('it is counted', async () => (await figure('tollbook_audit_repaired_total')) === 3);
+    expect(await figures()).to.include('\ntollbook_audit_drift_total{field="hash"} 1\n');
+    expect(child.log()).to.include('expected nothing: the tenant has no account');
+    expect(await redis.hget(quotaKey('acme'), 'balance')).to.equal('-18000000');
+  });
+
   it('names an account that is wrong itself at every round, and does not touch its hash', async () => {
     const before = await world.testRedis.redis.hgetall(quotaKey('acme'));
     await editAccount();
@@ -85,7 +96,7 @@ describe('the audit of a running process', function () {
       return (await figure('tollbook_audit_drift_total{field="account"}')) >= 2;
     });
     expect(await figure('tollbook_audit_drift_amount')).to.equal(50.018);
-    expect(await figure('tollbook_audit_repaired_total')).to.equal(2);
+    expect(await figure('tollbook_audit_repaired_total')).to.equal(3);
     expect(await world.testRedis.redis.hgetall(quotaKey('acme'))).to.deep.equal(before);
     child.kill('SIGTERM');
     expect(await child.ended, child.log()).to.equal(0);

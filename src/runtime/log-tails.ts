@@ -37,6 +37,8 @@ const ROUNDS_MAX = 16;
 export class LogTails {
   readonly #cluster: KafkaCluster;
   readonly #topics: readonly string[];
+  /** Brokers that have a connection for fetches. */
+  readonly #fetchedFrom = new Set<string>();
 
   private constructor(cluster: KafkaCluster, topics: readonly string[]) {
     this.#cluster = cluster;
@@ -61,6 +63,7 @@ export class LogTails {
     try {
       await this.#cluster.refreshMetadataIfNecessary();
       const sources = await this.#starts();
+      await this.#openFetches(sources);
       return await Promise.all(sources.map(({ source, start }) => this.#tailOf(source, start, positionOf(source))));
     } catch (error) {
       await this.#cluster.refreshMetadata().catch(() => undefined);
@@ -70,6 +73,16 @@ export class LogTails {
 
   async close(): Promise<void> {
     await this.#cluster.disconnect();
+  }
+
+  /** One fetch from each broker first: of several at once kafkajs opens a connection each, and closes only the last. */
+  async #openFetches(sources: readonly { source: LogSource; start: bigint }[]): Promise<void> {
+    for (const { source, start } of sources) {
+      const nodeId = this.#leaderIdOf(source);
+      if (this.#fetchedFrom.has(nodeId)) continue;
+      await this.#fetch({ ...source, from: start }, 'committed');
+      this.#fetchedFrom.add(nodeId);
+    }
   }
 
   async #starts(): Promise<{ source: LogSource; start: bigint }[]> {
@@ -121,10 +134,14 @@ export class LogTails {
     return answer;
   }
 
-  async #leaderOf(source: LogSource): Promise<ClusterBroker> {
+  #leaderOf(source: LogSource): Promise<ClusterBroker> {
+    return this.#cluster.findBroker({ nodeId: this.#leaderIdOf(source) });
+  }
+
+  #leaderIdOf(source: LogSource): string {
     const [nodeId] = Object.keys(this.#cluster.findLeaderForPartitions(source.topic, [source.partition]));
     if (nodeId === undefined) throw noAnswer(source, 'no leader');
-    return this.#cluster.findBroker({ nodeId });
+    return nodeId;
   }
 }
 

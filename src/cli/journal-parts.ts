@@ -19,6 +19,7 @@ import type { Metrics } from '../runtime/metrics.js';
 
 const FOLLOW_INTERVAL_MS = 1_000;
 const WATCH_INTERVAL_MS = 2_000;
+const JOURNAL_INTERVAL_MS = 5_000;
 /** Some two seconds in all: the position of a stream is locked meanwhile. */
 const PRODUCER_RETRIES = 4;
 
@@ -46,6 +47,7 @@ export function startJournal(config: Readonly<Config>, parts: JournalParts): () 
     clock: systemClock,
     logger,
     intervalMs: WATCH_INTERVAL_MS,
+    journalEveryMs: JOURNAL_INTERVAL_MS,
     alarmEveryMs: config.alarmAfterMs,
   });
   watch.parts.lostHistory = () => history.lost();

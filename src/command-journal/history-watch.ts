@@ -40,6 +40,8 @@ export interface HistoryWatchOptions {
   readonly clock: Clock;
   readonly logger: Logger;
   readonly intervalMs: number;
+  /** How often the journal is read while commands are lost, in milliseconds. */
+  readonly journalEveryMs: number;
   /** How often a loss that is not mended is told again, in milliseconds. */
   readonly alarmEveryMs: number;
 }
@@ -51,6 +53,7 @@ export class HistoryWatch {
   readonly #lost = new Map<string, LostHistory>();
   /** The database that the journal was last compared with. */
   #comparedWith: string | undefined;
+  #comparedAtMs = Number.NEGATIVE_INFINITY;
   #toldAtMs = Number.NEGATIVE_INFINITY;
   #timer: NodeJS.Timeout | undefined;
   #round: Promise<void> = Promise.resolve();
@@ -88,9 +91,11 @@ export class HistoryWatch {
   }
 
   async #compareJournal(identity: string): Promise<void> {
-    const { journal, rows } = this.#options;
+    const { journal, rows, clock, journalEveryMs } = this.#options;
     const isAlarmed = this.lost().some(({ source }) => source.topic === COMMAND_TOPIC);
-    if (journal === undefined || (this.#comparedWith === identity && !isAlarmed)) return;
+    const isDue = isAlarmed && clock.nowMs() - this.#comparedAtMs >= journalEveryMs;
+    if (journal === undefined || (this.#comparedWith === identity && !isDue)) return;
+    this.#comparedAtMs = clock.nowMs();
     const tail = await readJournalTail(journal.kafka, rows, journal.topic);
     this.#comparedWith = identity;
     for (const batches of tail.lost) this.#note(batches);

@@ -22,7 +22,14 @@ describe('a ledger that was put back to an earlier state', function () {
   function watchOf(options: Pick<ConstructorParameters<typeof HistoryWatch>[0], 'rows' | 'journal'>): HistoryWatch {
     const write = (line: string): void => void log.push(JSON.parse(line) as (typeof log)[number]);
     const logger = createLogger({ level: 'info' }, { write });
-    return new HistoryWatch({ ...options, clock: systemClock, logger, intervalMs: HOUR_MS, alarmEveryMs: HOUR_MS });
+    return new HistoryWatch({
+      ...options,
+      clock: systemClock,
+      logger,
+      intervalMs: HOUR_MS,
+      journalEveryMs: 0,
+      alarmEveryMs: HOUR_MS,
+    });
   }
 
   const errors = (): string[] => log.filter(({ level }) => level >= 50).map(({ msg }) => msg);

@@ -4,6 +4,7 @@
  * Invariants: never throws, whatever the bytes; every message becomes exactly one item, in order.
  */
 import { decodeCompleted, decodePending, type GateResult } from '../contract/event-gate.js';
+import { type ReadableIds, readableIds } from '../contract/readable-ids.js';
 import type { DeadLetter, DeadLetterReason } from '../ledger/dead-letter.js';
 import type { EventPricing, UsageEvent } from '../ledger/events.js';
 import { traceKey } from '../ledger/ledger-store.js';
@@ -70,7 +71,9 @@ export function intake(message: ChunkMessage, kind: UsageKind, bounds: IntakeLim
   if (unreadable !== undefined) return refused(message, unreadable.reason, unreadable.detail);
   const decoded: GateResult<UsageEvent> =
     kind === 'pending' ? decodePending(message.value, bounds) : decodeCompleted(message.value, bounds);
-  if (!decoded.ok) return refused(message, decoded.reason, decoded.detail);
+  if (!decoded.ok) {
+    return refused(message, decoded.reason, decoded.detail, readableIds(message.value, decoded.reason));
+  }
   const { event } = decoded;
   const broken = brokenBound(message, event, bounds);
   if (broken !== undefined) return refused(message, broken.reason, broken.detail, event);
@@ -133,7 +136,7 @@ function timeProblem(
   return undefined;
 }
 
-function refused(message: ChunkMessage, reason: DeadLetterReason, detail: string, event?: UsageEvent): IntakeItem {
+function refused(message: ChunkMessage, reason: DeadLetterReason, detail: string, event?: ReadableIds): IntakeItem {
   return { kind: 'deadLetter', letter: deadLetter(message, { reason, detail, event }) };
 }
 
@@ -143,7 +146,7 @@ const NUL_SHOWN = '\u2400';
 /** Makes the dead letter of a message: its bytes and position, and why it cannot be charged. */
 export function deadLetter(
   message: ChunkMessage,
-  why: { reason: DeadLetterReason; detail: string; event: UsageEvent | undefined },
+  why: { reason: DeadLetterReason; detail: string; event: ReadableIds | undefined },
 ): DeadLetter {
   const headers = Object.entries(message.headers).map(([name, values]): [string, string[]] => [
     name.replaceAll('\u0000', NUL_SHOWN),

@@ -74,7 +74,9 @@ export function asyncApiDocument(): object {
       version: `${SCHEMA_VERSION}.0.0`,
       description:
         'What an LLM gateway tells the billing ledger: one event when a request is admitted, one when it has ended. ' +
-        'Delivery may repeat and the two topics may overtake each other; a trace is charged once all the same.',
+        'Delivery may repeat and the two topics may overtake each other; a trace is charged once all the same. ' +
+        'Meters exclude each other: each token is in exactly one of them, so input_tokens and output_tokens count what no ' +
+        'other meter counts. Ids that begin with a tilde are reserved for the ledger.',
       license: { name: 'MIT' },
     },
     defaultContentType: 'application/json',

@@ -1,7 +1,8 @@
 /**
  * Owns: the gate between bytes and events. In this order: is there a value, is it small enough, is it a plain message,
  * which the scanner decodes at once; else is it UTF-8, is it JSON, is it an object, is its schema version known, does
- * it follow the published schema, is no key there twice, are no tokens counted twice; then it is mapped.
+ * it follow the published schema, is no key there twice, is every number read as it is
+ * written, are no tokens counted twice; then it is mapped.
  * Does not own: what a plain message is (event-scanner.ts), nor what happens to a refused one (a dead letter with the
  * reason and the original bytes).
  * Invariants: never throws, whatever the bytes; a message is read only when its size is allowed; the scanner changes no
@@ -14,6 +15,7 @@ import { contractProblems, joinProblems } from './dto-report.js';
 import type { UsageKind } from './dto-kinds.js';
 import { scanCompleted, scanPending } from './event-scanner.js';
 import { type DeclaredUsage, declaredProblem } from './declared-totals.js';
+import { inexactNumber } from './exact-numbers.js';
 import { describeFound, isWireObject, printable, shorten } from './found-value.js';
 import type { WireObject } from './found-value.js';
 import { repeatedKey } from './repeated-key.js';
@@ -48,6 +50,7 @@ export interface GateLimits {
 
 const ACCEPTED = { ok: true } as const;
 const PARSER_MESSAGE_LENGTH_MAX = 300;
+const NUMBER_LENGTH_MAX = 64;
 
 function reject(reason: RejectReason, detail: string): Rejection {
   return { ok: false, reason, detail };
@@ -98,9 +101,17 @@ function bySchema<K extends UsageKind, E>(kind: K, bytes: Buffer, toEvent: (wire
   const isValid = schemaChecks()[kind](wire);
   const repeated = repeatedKey(parsed.text);
   if (repeated !== undefined && !isOfForeignVersion(wire)) return repeats(repeated);
-  if (isValid) return doubleCount(kind, wire) ?? { ok: true, event: toEvent(wire) };
+  if (isValid) return misread(parsed.text) ?? doubleCount(kind, wire) ?? { ok: true, event: toEvent(wire) };
   if (isWireObject(wire)) return explain(kind, wire);
   return reject('INVALID_EVENT', `the message is ${describeFound(wire)}; allowed: a JSON object`);
+}
+
+/** A number with more digits than a double holds: what was checked is not what was written. */
+function misread(text: string): Rejection | undefined {
+  const found = inexactNumber(text);
+  if (found === undefined) return undefined;
+  const number = shorten(found.number, NUMBER_LENGTH_MAX);
+  return reject('INVALID_EVENT', `${found.key}: found ${number}, which is read as ${Number(found.number)}; allowed: an integer`);
 }
 
 /** What JSON Schema cannot say of a valid event: its tokens are counted once. */

@@ -34,7 +34,7 @@ export function repeatedKey(json: string): string | undefined {
 }
 
 /** Where the closing quote of a text stands. */
-function endOfText(json: string, start: number): number {
+export function endOfText(json: string, start: number): number {
   let end = json.indexOf('"', start + 1);
   while (isEscaped(json, end)) end = json.indexOf('"', end + 1);
   return end;
@@ -47,14 +47,15 @@ function isEscaped(json: string, quote: number): boolean {
   return (quote - at) % 2 === 0;
 }
 
-/** Only a key is followed by a colon. */
-function isKey(json: string, end: number): boolean {
+/** Whether a text that ends there is a key: only a key is followed by a colon. */
+export function isKey(json: string, end: number): boolean {
   let at = end + 1;
   while (json.charCodeAt(at) <= BLANK) at += 1;
   return json.charCodeAt(at) === COLON;
 }
 
-function textOf(json: string, start: number, end: number): string {
+/** The text between two quotes, escapes undone. */
+export function textOf(json: string, start: number, end: number): string {
   const text = json.slice(start + 1, end);
   return text.includes('\\') ? (JSON.parse(`"${text}"`) as string) : text;
 }

@@ -23,8 +23,8 @@ export interface UsageInput {
   readonly userId?: string;
   readonly projectId?: string;
   readonly tags?: Readonly<Record<string, string>>;
-  /** RFC 3339 with an offset, as `new Date().toISOString()` writes it. */
-  readonly occurredAt: string;
+  /** A Date, or RFC 3339 with an offset, as `new Date().toISOString()` writes it. */
+  readonly occurredAt: Date | string;
   readonly provider: string;
   readonly model: string;
   /** The class that the provider served it in, such as `priority`, as `usageFrom` reads it; left out: standard. */
@@ -134,11 +134,16 @@ function mapFields(
     if (value === undefined) continue;
     const field = ownValue(fields, key);
     if (field === undefined) at.problems.push(unknownField(`${at.path}${key}`, value, fields));
-    else if (typeof field === 'string') wire[field] = value;
+    else if (typeof field === 'string') wire[field] = value instanceof Date ? instantText(value) : value;
     else if (!isWireObject(value)) wire[field.name] = value;
     else wire[field.name] = mapFields(value, field.fields, { path: `${at.path}${key}.`, problems: at.problems });
   }
   return wire;
+}
+
+/** A date without a time is refused by the contract, as it prints. */
+function instantText(date: Date): string {
+  return Number.isNaN(date.getTime()) ? String(date) : date.toISOString();
 }
 
 function unknownField(path: string, value: unknown, fields: FieldNames): string {

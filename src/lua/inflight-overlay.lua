@@ -6,7 +6,7 @@
 --   ~available       -> sum of AVAIL, present as long as there is an item
 --   ~day:YYYY-MM-DD  -> sum of REQUESTS of that day; absent at zero
 --   ~month:YYYY-MM   -> sum of REQUESTS of that month; absent at zero
---   A trace id starts with a letter or digit, so no item can be mistaken for a sum. The last item takes the key with it.
+--   A trace id never starts with a tilde, so no item can be mistaken for a sum. The last item takes the key with it.
 -- Order: what a call decides to write is planned (plan_add, plan_command), and written by plan_write at its very end.
 -- Unchanged on refusal: everything, as long as plan_write was not called.
 -- Cost: one HMGET in N fields to open; one HSET and at most one HDEL to write what was put. To drop: one HLEN, then as told
@@ -75,10 +75,10 @@ end
 -- A local is reached faster than a global, which counts where it is called for every item.
 local byte_of = string.byte
 
--- Tells whether a text starts with a letter or digit, as trace ids do.
+-- Tells whether a text starts as trace ids do: printable, and no tilde, which the sums begin with.
 local function is_trace(text)
   local byte = byte_of(text)
-  return byte ~= nil and (byte >= 97 and byte <= 122 or byte >= 48 and byte <= 57 or byte >= 65 and byte <= 90)
+  return byte ~= nil and byte > 32 and byte < 126
 end
 
 -- The bytes of the four phase letters.
@@ -87,7 +87,7 @@ local PHASES = { [112] = true, [99] = true, [118] = true, [120] = true }
 -- Tells whether a field names an item: a trace id, a colon and one phase letter.
 local function is_item_field(field)
   local colon, phase = byte_of(field, -2, -1)
-  return colon == 58 and PHASES[phase] and is_trace(field)
+  return colon == 58 and PHASES[phase] and #field > 2 and is_trace(field)
 end
 
 -- Reads an item without its creation time, AVAIL|REQUESTS|DAY: hi and lo of the amount, requests, windows; or nothing when

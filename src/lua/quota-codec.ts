@@ -55,7 +55,8 @@ const UNLIMITED = 'unlimited';
 export const SUM_AVAILABLE = '~available';
 const SUM_DAY = '~day:';
 const SUM_MONTH = '~month:';
-const ITEM_FIELD = /^([^~].*):([pcvx])$/s;
+/** The field of an item: a trace id, printable and no tilde first, a colon, and the phase. */
+export const ITEM_FIELD = /^([!-}].*):([pcvx])$/s;
 const ITEM_VALUE = /^(-?\d+)\|(-1|0|1)\|(\d{4}-\d{2}-\d{2})\|(\d+)$/;
 
 /** Names the field of an item: `TRACE:PHASE`. The trace id may hold colons; the last one separates. */

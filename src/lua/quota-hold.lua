@@ -14,7 +14,7 @@ if #KEYS ~= 2 or #ARGV ~= 5 then error('a hold needs 2 keys and 5 arguments') en
 if #amount > 19 or not string.find(amount, '^[1-9]%d*$') then error('the amount to hold is no positive integer') end
 if not string.find(now_ms, '^%d+$') then error('the time is no integer of milliseconds') end
 local field = trace .. ':p'
-if not is_item_field(field) then error('the trace does not start with a letter or digit') end
+if not is_item_field(field) then error('the trace does not start as a trace id does') end
 local terms = terms_read(checks .. '|1|' .. day, now_ms)
 local position = position_read(KEYS[1], terms.quota)
 if not position then return 'unhydrated' end

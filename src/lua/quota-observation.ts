@@ -7,7 +7,7 @@
 import type { Redis } from 'ioredis';
 import type { Phase } from '../ledger/trace.js';
 import { redisError } from '../runtime/redis.js';
-import { type InflightItem, QUOTA_FIELDS } from './quota-codec.js';
+import { ITEM_FIELD, type InflightItem, QUOTA_FIELDS } from './quota-codec.js';
 import type { QuotaKeys } from './quota-keys.js';
 import { executed } from './script-runner.js';
 
@@ -42,7 +42,6 @@ type Reply = readonly [error: Error | null, reply: unknown];
 const READS_PER_TENANT = 3;
 const VERSION_AT = QUOTA_FIELDS.indexOf('version');
 const VERSION = /^(0|[1-9]\d{0,14})$/;
-const ITEM_FIELD = /^([A-Za-z0-9].*):([pcvx])$/s;
 const ITEM_VALUE = /^(?=[^|]{1,20}\|)(-?\d+)\|(-1|0|1)\|(\d{4}-\d{2}-\d{2})\|(\d{1,15})$/;
 
 /** Looks at the keys of many tenants, in one pipeline. Throws REDIS_UNAVAILABLE, and REDIS_FAILED for what is no matter of a key. */

@@ -9,7 +9,7 @@
 -- checks
 if #KEYS ~= 1 or #ARGV ~= 1 then error('a release needs 1 key and 1 argument') end
 local field = ARGV[1] .. ':p'
-if not is_item_field(field) then error('the trace does not start with a letter or digit') end
+if not is_item_field(field) then error('the trace does not start as a trace id does') end
 local size = redis.call('HLEN', KEYS[1])
 if size == 0 or redis.call('HEXISTS', KEYS[1], field) == 0 then return 0 end
 overlay_drop(KEYS[1], size, { field })

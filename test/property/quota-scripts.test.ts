@@ -16,8 +16,8 @@ import { QuotaScriptsModel, type RedisState } from '../model/quota-scripts-model
 import { type TestRedis, keysUnder, openTestRedis } from '../model/test-redis.js';
 
 /** tenant-2, tenant-64 and tenant-131 share bucket 44, so that one call serves several tenants. */
-const TENANTS = ['tenant-1', 'tenant-2', 'tenant-64', 'tenant-131'];
-const TRACES = ['a', 'b:c', 'b', '9:p', 'trace-0e1', 'A.b_c:p:c'];
+const TENANTS = ['tenant-1', 'tenant-2', 'tenant-64', 'tenant-131', 'auth0|a+b@c.d', '%d*&=:inflight'];
+const TRACES = ['a', 'b:c', 'b', '9:p', 'trace-0e1', 'A.b_c:p:c', '_V1St-9|1|2', '-1', 'Root=1-5e:%s', '*$1+/='];
 const PHASES = ['p', 'c', 'v', 'x'] as const;
 const DAYS = ['2024-02-28', '2024-02-29', '2024-03-01', '2024-12-31', '2025-01-01'];
 const AMOUNT_MAX = 2n ** 63n - 1n;

@@ -73,7 +73,7 @@ export function badMessages(chargedTrace: string): readonly BadMessage[] {
     }),
     raw('INVALID_EVENT', withoutTrace(), {
       name: 'a missing field',
-      detail: ['trace_id: found nothing, allowed: 1 to 128'],
+      detail: ['trace_id: found nothing, allowed: 1 to 256'],
     }),
     completed(
       'INVALID_EVENT',
@@ -126,7 +126,7 @@ export function badMessages(chargedTrace: string): readonly BadMessage[] {
       { tenant_id: 'ac{m}e' },
       {
         name: 'a tenant id with braces',
-        detail: ['tenant_id: found "ac{m}e", allowed: 1 to 128 of A-Z a-z 0-9 . _ : @ / -'],
+        detail: ['tenant_id: found "ac{m}e", allowed: 1 to 256 of A-Z a-z 0-9 . _ : @ / |'],
       },
     ),
     completed(

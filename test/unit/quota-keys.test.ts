@@ -21,7 +21,7 @@ describe('the keys of a tenant', () => {
   });
 
   it('give the tenant back, and foreign keys give none', () => {
-    for (const tenantId of ['acme', 'a:quota', '1', 'x:inflight:y']) {
+    for (const tenantId of ['acme', 'a:quota', '1', 'x:inflight:y', 'auth0|a+b@c.d', '-*&%$!#=:inflight', ':quota']) {
       const { quota, inflight } = quotaKeys('tb', tenantId);
       for (const key of [quota, inflight]) expect(tenantOfKey('tb', key)).to.equal(tenantId);
     }

@@ -1,7 +1,8 @@
 /**
  * Owns: the commands that end a trace by hand: collect charges a FAILED one, void ends an open hold without a charge.
  * Invariants: pure; the entry stands under the trace's own id, so that the trace goes on from it like from any other; a
- * request is counted exactly once over the whole trace: collect counts it unless its hold did, void gives it back.
+ * request is counted exactly once over the whole trace: collect counts it, since no trace that failed is counted; void gives
+ * it back.
  */
 import { TollbookError } from '../../runtime/errors.js';
 import type { Account } from '../account.js';

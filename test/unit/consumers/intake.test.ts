@@ -31,6 +31,10 @@ function without(...fields: string[]): Buffer {
   );
 }
 
+function bytes(changes: Readonly<Record<string, unknown>>): Buffer {
+  return Buffer.from(JSON.stringify({ ...COMPLETED, ...changes }));
+}
+
 function letterOf(item: IntakeItem): DeadLetter {
   if (item.kind !== 'deadLetter') expect.fail(`the item is ${item.kind}`);
   return item.letter;
@@ -109,23 +113,28 @@ describe('the time of an event', () => {
 });
 
 describe('a message that cannot be read', () => {
-  const cases: readonly [reason: DeadLetter['reason'], value: Buffer | null][] = [
+  const ids = { tenantId: 'tenant-42', traceId: 'trace-81f3' };
+  const cases: readonly [reason: DeadLetter['reason'], value: Buffer | null, named?: Partial<typeof ids>][] = [
     ['EMPTY_MESSAGE', null],
     ['EMPTY_MESSAGE', Buffer.alloc(0)],
     ['MESSAGE_TOO_LARGE', Buffer.alloc(65_537, 0x20)],
     ['INVALID_UTF8', Buffer.of(0x7b, 0xff, 0x7d)],
     ['INVALID_JSON', Buffer.from('{"schema_version":')],
-    ['UNKNOWN_SCHEMA_VERSION', Buffer.from(JSON.stringify({ ...COMPLETED, schema_version: 99 }))],
-    ['INVALID_EVENT', without('trace_id')],
+    ['UNKNOWN_SCHEMA_VERSION', Buffer.from(JSON.stringify({ ...COMPLETED, schema_version: 99 })), ids],
+    ['INVALID_EVENT', without('trace_id'), { tenantId: 'tenant-42' }],
+    ['INVALID_EVENT', without('usage'), ids],
+    ['INVALID_EVENT', bytes({ usage: 7, tenant_id: '{tenant}' }), { traceId: 'trace-81f3' }],
+    ['INVALID_EVENT', bytes({ usage: 7, tenant_id: { constructor: 'x' }, trace_id: ['a'] })],
+    ['INVALID_EVENT', Buffer.from(bytes({}).toString().replace('{', '{"tenant_id":"other",'))],
     ['INVALID_EVENT', Buffer.from('null')],
   ];
-  for (const [reason, value] of cases) {
+  for (const [reason, value, named = {}] of cases) {
     const shown = value === null ? 'no value' : `${value.length} bytes`;
-    it(`${reason}: ${shown} become a dead letter with the original bytes and position`, () => {
+    it(`${reason}: ${shown} become a dead letter with the original bytes and position, and the ids that can be read`, () => {
       const letter = letterOf(take(value));
       expect(letter.reason).to.equal(reason);
       expect(letter).to.deep.include({ value, kafkaOffset: 5n, key: Buffer.from('tenant-1') });
-      expect(letter).to.include({ tenantId: null, traceId: null });
+      expect(letter).to.include({ tenantId: null, traceId: null, ...named });
       expect(letter.detail).to.have.length.within(10, 1000);
     });
   }

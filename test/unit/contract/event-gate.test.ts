@@ -75,6 +75,18 @@ describe('the event gate refuses', () => {
     });
   }
 
+  for (const [written, read] of [
+    ['0.99999999999999999999', '1'],
+    ['1186.99999999999999999999999', '1187'],
+    ['1187.000000000000000000001', '1187'],
+    ['1e-400', '0'],
+  ] as const) {
+    it(`a quantity of ${written}, which no double holds: it is judged by its digits`, () => {
+      const text = JSON.stringify(COMPLETED).replace('1187', written);
+      expectInvalid(Buffer.from(text), `input_tokens: found ${written}, which is read as ${read}; allowed: an integer`);
+    });
+  }
+
   it('tags that are too many, too long, misnamed, no text, or hide or reorder text', () => {
     const nine = Object.fromEntries(Array.from({ length: 9 }, (_, index) => [`t${index}`, 'x']));
     for (const tags of [nine, { a: 'x'.repeat(129) }, { a: '' }, { 'a b': 'x' }, { a: 7 }, { a: 'x\u202ey' }, [], 'a']) {

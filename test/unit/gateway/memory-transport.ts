@@ -5,7 +5,12 @@ import type { EventTransport, OutgoingMessage } from '../../../src/gateway/event
 export interface StoredEvent {
   readonly topic: string;
   readonly key: string;
-  readonly value: { readonly event_id: string; readonly producer: { readonly seq: number } };
+  readonly value: {
+    readonly event_id: string;
+    readonly producer: { readonly seq: number };
+    readonly occurred_at: string;
+    readonly usage?: object;
+  };
 }
 
 /** Keeps batches in memory. While held, a batch waits until `release` or `failWith` settles it. */

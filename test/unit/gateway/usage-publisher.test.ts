@@ -130,6 +130,37 @@ describe('the usage publisher', () => {
     }
   });
 
+  it('takes the time as a Date or as text, and refuses a Date that is none', async () => {
+    const transport = new MemoryTransport();
+    const publisher = publisherOn(transport);
+    const time = '2026-03-31T09:30:00.250Z';
+    await Promise.all([time, new Date(time)].map((occurredAt) => publisher.pending({ ...PENDING, occurredAt })));
+    expect(transport.stored().map(({ value }) => value.occurred_at)).to.deep.equal([time, time]);
+    const bad = publisher.pending({ ...PENDING, occurredAt: new Date(NaN) });
+    expect((await failure(bad, 'EVENT_INVALID')).message).to.include(
+      'occurred_at: found "Invalid Date", allowed: an RFC 3339',
+    );
+  });
+
+  it('publishes whose usage it was, its class, held meters and declared totals under their wire names', async () => {
+    const transport = new MemoryTransport();
+    const publisher = publisherOn(transport);
+    const whose = { userId: 'auth0|7', projectId: 'p', tags: { team: 'search' }, priceClass: 'batch' };
+    await publisher.pending({ ...PENDING, ...whose, estimate: { inputTokens: 1, meters: { output_images: 2 } } });
+    const usage = { inputTokens: 1, outputTokens: 2, meters: { cached_input_tokens: 3 } };
+    await publisher.completed({ ...COMPLETED, ...whose, usage: { ...usage, declared: { inputTokens: 4 } } });
+    const wire = { user_id: 'auth0|7', project_id: 'p', tags: { team: 'search' }, price_class: 'batch' };
+    const [held, done] = transport.stored().map(({ value }) => value);
+    expect(held).to.deep.include({ ...wire, estimate: { input_tokens: 1, meters: { output_images: 2 } } });
+    expect(done).to.deep.include(wire);
+    expect(done?.usage).to.deep.include({ declared: { input_tokens: 4 } });
+    const twice = publisher.completed({
+      ...COMPLETED,
+      usage: { ...usage, inputTokens: 4, declared: { inputTokens: 4 } },
+    });
+    expect((await failure(twice, 'EVENT_INVALID')).message).to.include('only the tokens that no other meter counts');
+  });
+
   it('treats a field with the value undefined as left out', async () => {
     const transport = new MemoryTransport();
     const input = { ...PENDING, apiKeyId: undefined, eventId: undefined } as unknown as PendingInput;

@@ -77,7 +77,7 @@ describe('the scanner of plain messages', () => {
     });
     fc.assert(property, { seed: propertySeed(), numRuns: RUNS });
     tally.expectBoth();
-  }).timeout(30_000);
+  }).timeout(120_000);
 
   it('decodes what the schema decodes when a value is another one, at the bounds of what is allowed and beyond', () => {
     const tally = new Tally();
@@ -89,7 +89,7 @@ describe('the scanner of plain messages', () => {
     });
     fc.assert(property, { seed: propertySeed(), numRuns: RUNS_OF_VALUES });
     tally.expectBoth();
-  }).timeout(30_000);
+  }).timeout(120_000);
 
   it('decodes what the schema decodes when bytes are lost, added or changed, and when the end is missing', () => {
     const tally = new Tally();
@@ -100,7 +100,7 @@ describe('the scanner of plain messages', () => {
     });
     fc.assert(property, { seed: propertySeed(), numRuns: RUNS });
     tally.expectBoth();
-  }).timeout(30_000);
+  }).timeout(120_000);
 
   it('decodes what the schema decodes with strange, misplaced and second keys, and of the other kind', () => {
     const strange = fc.constantFrom('__proto__', 'constructor', 'toString', 'pricings', 'event_i', 'seq', 'meters', '');
@@ -137,7 +137,7 @@ describe('the scanner of plain messages', () => {
       },
     );
     fc.assert(property, { seed: propertySeed(), numRuns: RUNS });
-  }).timeout(30_000);
+  }).timeout(120_000);
 
   it('scans every valid event as publishers write it, and leaves none to the gate but for escapes and other alphabets', () => {
     const property = fc.property(wires, ([kind, wire]) => {
@@ -146,5 +146,5 @@ describe('the scanner of plain messages', () => {
       expect(expectAgreement(kind, Buffer.from(text)), text).to.equal(true);
     });
     fc.assert(property, { seed: propertySeed(), numRuns: RUNS });
-  }).timeout(30_000);
+  }).timeout(120_000);
 });

@@ -7,6 +7,7 @@ import type { Account } from '../ledger/account.js';
 import type { AccountView, OpenHolds } from '../ledger/ledger-queries.js';
 import { type AmountNano, displayAmount, formatAmount } from '../ledger/money.js';
 import { availableNano, type QuotaPosition } from '../ledger/quota-rule.js';
+import { monthOf, usedInMonth, usedOnDay } from '../ledger/request-windows.js';
 import { sumItems } from '../lua/quota-codec.js';
 import type { InflightItem, QuotaHash } from '../lua/quota-scripts.js';
 import { type ProjectionState, projectionStateOf } from '../projections/projection-state.js';
@@ -20,35 +21,53 @@ export interface AccountReport {
   /** The instant asked for; null is now. */
   readonly at: string | null;
   readonly glance: QuotaGlance | null;
+  /** The UTC day (YYYY-MM-DD) of that instant. */
+  readonly today: string;
 }
 
 /** The account as one JSON document. */
-export function accountReportDocument({ view, at, glance }: AccountReport): object {
+export function accountReportDocument({ view, at, glance, today }: AccountReport): object {
   const { account, recordedAt, openHolds } = view;
   return {
-    ...accountDocument(account),
+    ...accountDocument(account, today),
     at,
     recordedAt,
     openHolds,
-    redis: glance === null ? null : glanceDocument(account, glance),
+    redis: glance === null ? null : glanceDocument(account, glance, today),
   };
 }
 
-/** An account as a JSON object. */
-export function accountDocument(account: Account): object {
+/** An account as a JSON object; `today` is the UTC day (YYYY-MM-DD) beyond which no window is shown. */
+export function accountDocument(account: Account, today: string): object {
   const { tenantId, currency, holdPolicy, seq } = account;
-  return { tenantId, currency, ...positionDocument(account), holdPolicy, seq };
+  return { tenantId, currency, ...positionDocument(account, today), holdPolicy, seq };
 }
 
 /** What an account and a quota hash have in common. */
-function positionDocument(position: QuotaPosition): object {
+function positionDocument(position: QuotaPosition, today: string): object {
+  const { daily, monthly } = shownWindows(position, today);
   return {
     balance: amountText(position.balanceNano),
     held: amountText(position.heldNano),
     creditLimit: amountText(position.creditLimitNano),
     available: amountText(availableNano(position)),
-    daily: { quota: quotaOf(position.dailyQuota), used: position.dailyUsed, window: position.dailyDate },
-    monthly: { quota: quotaOf(position.monthlyQuota), used: position.monthlyUsed, window: position.monthlyMonth },
+    daily: { quota: quotaOf(position.dailyQuota), ...daily },
+    monthly: { quota: quotaOf(position.monthlyQuota), ...monthly },
+  };
+}
+
+interface ShownWindow {
+  readonly used: number;
+  readonly window: string;
+}
+
+/** The newest day and month that were counted, but none that is still to come: a clock of a gateway may be fast. */
+function shownWindows(position: QuotaPosition, today: string): { daily: ShownWindow; monthly: ShownWindow } {
+  const day = position.dailyDate > today ? today : position.dailyDate;
+  const month = monthOf(day);
+  return {
+    daily: { used: usedOnDay(position, day) ?? 0, window: day },
+    monthly: { used: usedInMonth(position, month) ?? 0, window: month },
   };
 }
 
@@ -61,7 +80,7 @@ function amountText(nano: bigint): string {
   return formatAmount(nano as AmountNano);
 }
 
-function glanceDocument(account: Account, glance: QuotaGlance): object {
+function glanceDocument(account: Account, glance: QuotaGlance, today: string): object {
   if (glance.kind !== 'read') {
     const unknown = { version: null, behindBy: null, differing: [], quota: null, inFlight: null, available: null };
     return { state: glance.kind, ...unknown, reason: glance.reason };
@@ -73,7 +92,7 @@ function glanceDocument(account: Account, glance: QuotaGlance): object {
     version: hash?.version ?? null,
     behindBy: behindBy(state),
     differing: state.kind === 'differs' ? state.fields : [],
-    quota: hash === null ? null : positionDocument(hash),
+    quota: hash === null ? null : positionDocument(hash, today),
     inFlight: inFlightDocument(items),
     available: hash === null ? null : amountText(availableInRedis(hash, items)),
     reason: null,
@@ -111,8 +130,9 @@ function availableInRedis(hash: QuotaHash, items: readonly InflightItem[]): bigi
 }
 
 /** The account as text for people. */
-export function accountReportText({ view, at, glance }: AccountReport): string {
+export function accountReportText({ view, at, glance, today }: AccountReport): string {
   const { account, recordedAt, openHolds } = view;
+  const { daily, monthly } = shownWindows(account, today);
   const when = at === null ? '' : `, as of ${at}`;
   const table = plainTable([`${account.tenantId} (${account.currency})${when}`, '']);
   table.push(
@@ -120,8 +140,8 @@ export function accountReportText({ view, at, glance }: AccountReport): string {
     ['held', `${displayAmount(account.heldNano)}${holdsText(openHolds)}`],
     ['credit limit', displayAmount(account.creditLimitNano)],
     ['available', displayed(availableNano(account))],
-    ['requests a day', windowText(account.dailyQuota, account.dailyUsed, account.dailyDate)],
-    ['requests a month', windowText(account.monthlyQuota, account.monthlyUsed, account.monthlyMonth)],
+    ['requests a day', windowText(account.dailyQuota, daily)],
+    ['requests a month', windowText(account.monthlyQuota, monthly)],
     ['hold policy', account.holdPolicy],
     ['entries', `${account.seq}, the last one recorded at ${recordedAt}`],
   );
@@ -134,7 +154,7 @@ function holdsText(holds: OpenHolds | null): string {
   return `, by ${holds.count} open hold(s), the oldest until ${holds.oldestExpiresAt}`;
 }
 
-function windowText(quota: number | null, used: number, window: string): string {
+function windowText(quota: number | null, { used, window }: ShownWindow): string {
   return quota === null ? `${used} in ${window} (UTC), unlimited` : `${used} of ${quota} in ${window} (UTC)`;
 }
 

@@ -6,6 +6,8 @@
 import type { Command } from 'commander';
 import type { AccountAnswer, AccountPage, LedgerQueries } from '../ledger/ledger-queries.js';
 import type { AmountNano } from '../ledger/money.js';
+import { dayOf } from '../ledger/trace.js';
+import { systemClock } from '../runtime/clock.js';
 import type { Config } from '../runtime/config.js';
 import { TollbookError, unreachable } from '../runtime/errors.js';
 import { accountCommand } from './account-command.js';
@@ -72,7 +74,7 @@ async function readReport(
 ): Promise<AccountReport> {
   const glance = at === undefined ? await glanceAtQuota(config, tenantId) : null;
   const view = viewIn(await queries.readAccount(tenantId, at), tenantId, at);
-  return { view, at: at ?? null, glance };
+  return { view, at: at ?? null, glance, today: utcDay(at === undefined ? systemClock.nowMs() : Date.parse(at)) };
 }
 
 function viewIn(answer: AccountAnswer, tenantId: string, at: string | undefined): AccountReport['view'] {
@@ -92,13 +94,18 @@ function viewIn(answer: AccountAnswer, tenantId: string, at: string | undefined)
   }
 }
 
+/** The UTC day (YYYY-MM-DD) of an instant in milliseconds. */
+function utcDay(atMs: number): string {
+  return dayOf(new Date(atMs).toISOString());
+}
+
 function listingOf({ limit, after, below }: ListFlags): Parameters<LedgerQueries['listAccounts']>[0] {
   return { afterTenantId: after ?? '', limit, ...(below === undefined ? {} : { availableBelowNano: below }) };
 }
 
 function printPage({ accounts, next }: AccountPage, json: boolean): void {
   if (json) {
-    printJson({ accounts: accounts.map(accountDocument), next });
+    printJson({ accounts: accounts.map((account) => accountDocument(account, utcDay(systemClock.nowMs()))), next });
     return;
   }
   const none = next === null ? 'no account\n' : `no account up to ${next}\n`;

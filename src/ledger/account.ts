@@ -2,12 +2,13 @@
  * Owns: a tenant's account as the fold of its entries, and the fold itself (`evolve`).
  * Does not own: the decision which entry to write (trace.ts), nor its storage.
  * Invariants: seq is gapless; an entry starts from the balance and the held amount that the previous one left;
- * request windows only move forward, and an entry for a past window never touches the current one.
+ * a request counts in the day and the month of its own, whatever order the entries come in (request-windows.ts).
  */
 import { TollbookError } from '../runtime/errors.js';
 import type { LedgerEntry } from './entry.js';
 import { type AmountNano, ZERO, parseAmount } from './money.js';
-import { type QuotaPosition, monthOf } from './quota-rule.js';
+import type { QuotaPosition } from './quota-rule.js';
+import { countRequests, monthOf, NO_PAST_COUNTS } from './request-windows.js';
 
 /** Whether a pending request reserves its estimate, or is only checked against what is available. */
 export type HoldPolicy = 'estimate' | 'none';
@@ -50,6 +51,7 @@ export function emptyAccount(
     monthlyQuota: terms.monthlyQuota,
     monthlyUsed: 0,
     monthlyMonth: monthOf(opening.day),
+    pastCounts: NO_PAST_COUNTS,
     holdPolicy: terms.holdPolicy,
     seq: 0,
   };
@@ -113,6 +115,7 @@ export function evolve(account: Account, entry: FoldedEntry): Account {
     monthlyQuota: terms.monthlyQuota,
     monthlyUsed: windows.monthlyUsed,
     monthlyMonth: windows.monthlyMonth,
+    pastCounts: windows.pastCounts,
     holdPolicy: terms.holdPolicy,
     seq: entry.seq,
   };
@@ -132,22 +135,4 @@ function assertFollows(account: Account, entry: FoldedEntry): void {
       `the account has ${account.balanceNano} and ${account.heldNano}`,
     { context: { tenantId: entry.tenantId, seq: entry.seq } },
   );
-}
-
-type Windows = Pick<Account, 'dailyUsed' | 'dailyDate' | 'monthlyUsed' | 'monthlyMonth'>;
-
-/** Counts requests in the windows of a day, opening a newer window at zero and leaving a past one alone. */
-function countRequests(windows: Windows, day: string, requests: number): Windows {
-  const month = monthOf(day);
-  return {
-    dailyDate: day > windows.dailyDate ? day : windows.dailyDate,
-    dailyUsed: countIn(windows.dailyDate, windows.dailyUsed, { window: day, requests }),
-    monthlyMonth: month > windows.monthlyMonth ? month : windows.monthlyMonth,
-    monthlyUsed: countIn(windows.monthlyMonth, windows.monthlyUsed, { window: month, requests }),
-  };
-}
-
-function countIn(current: string, used: number, counted: { window: string; requests: number }): number {
-  if (counted.window < current) return used;
-  return Math.max(0, (counted.window > current ? 0 : used) + counted.requests);
 }

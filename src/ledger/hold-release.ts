@@ -25,7 +25,7 @@ export interface HoldEnd {
   readonly currency: string;
 }
 
-/** The entry that gives a hold back. A request counted in a window that is past stays there: the fold ignores it. */
+/** The entry that gives a hold back. Its request goes back to the day it was counted on, past or not. */
 export function releaseIntent({ heldNano, countedOn }: Held, end: HoldEnd): EntryIntent {
   const requests = countedOn === null ? 0 : -1;
   return {

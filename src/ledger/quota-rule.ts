@@ -2,24 +2,19 @@
  * Owns: the one rule that grants or refuses a delta on a tenant's quota: balance first, then the daily, then the monthly
  * request quota. `src/lua/quota-rule.lua` is the same rule in Lua; a property test holds the two together.
  * Does not own: which delta an event wants (trace.ts), nor where the position comes from (account row or Redis hash).
- * Invariants: pure; a delta that does not lower what is available is never refused for balance;
- * a request that counts in a window before the current one is never refused for quota; what is in flight elsewhere can
- * only refuse what the position would grant, never grant what it refuses.
+ * Invariants: pure; a delta that does not lower what is available is never refused for balance; a request is judged in the
+ * day and the month that it counts in, past or not, as far back as they are counted (request-windows.ts); what is in flight
+ * elsewhere can only refuse what the position would grant, never grant what it refuses.
  */
+import { monthOf, type RequestWindows, usedInMonth, usedOnDay } from './request-windows.js';
 
 /** What a tenant may still spend, as the rule sees it. Quotas count requests; `null` means unlimited. */
-export interface QuotaPosition {
+export interface QuotaPosition extends RequestWindows {
   readonly balanceNano: bigint;
   readonly heldNano: bigint;
   readonly creditLimitNano: bigint;
   readonly dailyQuota: number | null;
-  readonly dailyUsed: number;
-  /** The UTC day `dailyUsed` counts, as YYYY-MM-DD. */
-  readonly dailyDate: string;
   readonly monthlyQuota: number | null;
-  readonly monthlyUsed: number;
-  /** The UTC month `monthlyUsed` counts, as YYYY-MM. */
-  readonly monthlyMonth: string;
 }
 
 /** One wanted change of what is available and of the request count. */
@@ -72,20 +67,9 @@ export type QuotaRefusal =
 /** The refusal of one more request by a quota. */
 export type QuotaExceeded = Exclude<QuotaRefusal, { readonly code: 'INSUFFICIENT_BALANCE' }>;
 
-/** The month (YYYY-MM) of a day (YYYY-MM-DD). */
-export function monthOf(day: string): string {
-  return day.slice(0, 7);
-}
-
 /** What is available: balance + credit limit − held, in nano-units; may be negative. */
 export function availableNano(position: QuotaPosition): bigint {
   return position.balanceNano + position.creditLimitNano - position.heldNano;
-}
-
-/** Requests used in the window `window` when the account counts `used` in `current`; undefined for a window already past. */
-export function usedIn(window: string, current: string, used: number): number | undefined {
-  if (window === current) return used;
-  return window > current ? 0 : undefined;
 }
 
 /**
@@ -119,22 +103,22 @@ export function quotaExceededOn(
   day: string,
   others: OthersInFlight = NOTHING_IN_FLIGHT,
 ): QuotaExceeded | undefined {
-  const { dailyQuota, dailyDate, dailyUsed, monthlyQuota, monthlyMonth, monthlyUsed } = position;
+  const { dailyQuota, monthlyQuota } = position;
   if (dailyQuota === null && monthlyQuota === null) return undefined;
   const month = monthOf(day);
   return (
     quotaRefusal('DAILY_QUOTA_EXCEEDED', dailyQuota, {
-      used: usedIn(day, dailyDate, dailyUsed),
+      used: usedOnDay(position, day),
       inFlight: others.requestsByDay.get(day),
     }) ??
     quotaRefusal('MONTHLY_QUOTA_EXCEEDED', monthlyQuota, {
-      used: usedIn(month, monthlyMonth, monthlyUsed),
+      used: usedInMonth(position, month),
       inFlight: others.requestsByMonth.get(month),
     })
   );
 }
 
-/** The refusal of one more request in a window, past windows never refuse; undefined when it is granted. */
+/** The refusal of one more request in a window; undefined when it is granted, or the window is not counted any more. */
 function quotaRefusal(
   code: QuotaExceeded['code'],
   limit: number | null,

@@ -6,7 +6,7 @@
  */
 import { amountNano } from '../ledger/money.js';
 import type { QuotaDelta, QuotaPosition } from '../ledger/quota-rule.js';
-import { monthOf } from '../ledger/quota-rule.js';
+import { monthOf } from '../ledger/request-windows.js';
 import type { Phase } from '../ledger/trace.js';
 import { TollbookError } from '../runtime/errors.js';
 
@@ -48,6 +48,7 @@ export const QUOTA_FIELDS = [
   'monthly_month',
   'version',
   'held',
+  'past_counts',
 ] as const;
 
 const UNLIMITED = 'unlimited';
@@ -104,6 +105,7 @@ export function encodeQuotaHash(hash: QuotaHash): string[] {
     hash.monthlyMonth,
     String(hash.version),
     amountNano(hash.heldNano).toString(),
+    hash.pastCounts,
   ];
 }
 
@@ -122,6 +124,7 @@ export function decodeQuotaHash(key: string, values: readonly (string | null)[])
     monthlyMonth: text('monthly_month'),
     version: readCount(key, text('version')),
     heldNano: readInteger(key, text('held')),
+    pastCounts: readPastCounts(key, text('past_counts')),
   };
 }
 
@@ -199,6 +202,11 @@ export function readCount(key: string, text: string): number {
   const count = Number(text);
   if (!/^\d+$/.test(text) || !Number.isSafeInteger(count)) throw malformed(key, text);
   return count;
+}
+
+function readPastCounts(key: string, text: string): string {
+  if (!/^(\d+(,\d+)*)?\|(\d+(,\d+)*)?$/.test(text)) throw malformed(key, text);
+  return text;
 }
 
 function malformed(key: string, found: string): TollbookError {

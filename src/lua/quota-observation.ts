@@ -11,7 +11,7 @@ import { ITEM_FIELD, type InflightItem, QUOTA_FIELDS } from './quota-codec.js';
 import type { QuotaKeys } from './quota-keys.js';
 import { executed } from './script-runner.js';
 
-/** A quota hash as it stands: the ten values as text in the order of QUOTA_FIELDS, empty where one is missing. */
+/** A quota hash as it stands: the values as text in the order of QUOTA_FIELDS, empty where one is missing. */
 export type ObservedHash =
   | { readonly kind: 'missing' }
   | { readonly kind: 'read'; readonly version: number; readonly values: readonly string[] }

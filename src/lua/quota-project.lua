@@ -2,9 +2,9 @@
 --   seq contains. The only script that writes a quota hash.
 -- KEYS: per tenant its quota hash and its in-flight hash; all in one hash slot, no tenant twice.
 -- ARGV: three per tenant.
---   1. Separated by blanks: the version that the hash must have, `-` for "must be missing"; onlyIfNoInflight (0/1); the ten
+--   1. Separated by blanks: the version that the hash must have, `-` for "must be missing"; onlyIfNoInflight (0/1); the eleven
 --      values balance, credit_limit, daily_quota, daily_used, daily_date, monthly_quota, monthly_used, monthly_month, version,
---      held (amounts in nano-units, quotas in requests or `unlimited`).
+--      held, past_counts (amounts in nano-units, quotas in requests or `unlimited`, counts as quota-rule.lua reads them).
 --   2. The items to drop, TRACE:PHASE, each ended by a zero byte.
 --   3. The traces of which all items are to be dropped, each ended by a zero byte.
 -- Replies: one string per tenant, in order. `projected:N` with N items dropped; `moved`: the hash has another version;
@@ -17,7 +17,7 @@
 --   could name, their fields are asked for by name instead of HKEYS.
 
 -- The shape of the first argument: one pattern for all of it, for each costs more than it reads.
-local HEAD = '^([%d-]+) ([01]) (%-?%d+) (%-?%d+) (%w+) (%d+) (%d%d%d%d%-%d%d%-%d%d) (%w+) (%d+) (%d%d%d%d%-%d%d) (%d+) (%-?%d+)$'
+local HEAD = '^([%d-]+) ([01]) (%-?%d+) (%-?%d+) (%w+) (%d+) (%d%d%d%d%-%d%d%-%d%d) (%w+) (%d+) (%d%d%d%d%-%d%d) (%d+) (%-?%d+) ([%d,|]+)$'
 local PHASE_ENDS = { ':p', ':c', ':v', ':x' }
 
 -- A local is reached faster than a global, which counts where it is called for every item.
@@ -28,14 +28,15 @@ local function is_quota(text) return text == 'unlimited' or string.find(text, '^
 -- Reads the first argument: the version that the hash must have, the flag, and the arguments of HSET.
 local function head_read(head)
   local expected, only_if_no_inflight, balance, credit_limit, daily_quota, daily_used, daily_date, monthly_quota,
-    monthly_used, monthly_month, version, held = string.match(head, HEAD)
+    monthly_used, monthly_month, version, held, past_counts = string.match(head, HEAD)
   if not expected or not is_quota(daily_quota) or not is_quota(monthly_quota) then
-    error('a tenant needs an expected version, a 0/1 flag and ten values, not ' .. head)
+    error('a tenant needs an expected version, a 0/1 flag and eleven values, not ' .. head)
   end
   return expected, only_if_no_inflight, {
     'balance', balance, 'credit_limit', credit_limit, 'daily_quota', daily_quota, 'daily_used', daily_used,
     'daily_date', daily_date, 'monthly_quota', monthly_quota, 'monthly_used', monthly_used,
     'monthly_month', monthly_month, 'version', version, 'held', held,
+    'past_counts', past_counts,
   }
 end
 
@@ -115,15 +116,15 @@ local function tenant_decide(quota_key, inflight_key, head, packed_items, packed
     end
   end
   local after = planned_count
-  for index = 1, 20 do planned[after + index] = values[index] end
-  planned_count = after + 20
+  for index = 1, 22 do planned[after + index] = values[index] end
+  planned_count = after + 22
   plan_command('HSET', quota_key, after)
   return reply
 end
 
 -- checks
 if #KEYS == 0 or #KEYS % 2 ~= 0 then error('keys come in pairs of quota and in-flight') end
-if 2 * #ARGV ~= 3 * #KEYS then error('a tenant needs an expected version, a 0/1 flag, ten values and its drops') end
+if 2 * #ARGV ~= 3 * #KEYS then error('a tenant needs an expected version, a 0/1 flag, eleven values and its drops') end
 local replies, seen = {}, {}
 for tenant = 1, #KEYS / 2 do
   local quota_key, at = KEYS[2 * tenant - 1], 3 * tenant

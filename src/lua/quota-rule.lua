@@ -1,12 +1,18 @@
 -- Purpose: the rule of src/ledger/quota-rule.ts in Lua, over the quota hash plus the in-flight overlay. Prepended to the
 --   scripts that decide (deduct and hold), after inflight-overlay.lua; it defines local functions only and writes nothing.
 -- Formula: available = balance + credit_limit - held + ~available. Used in day D = ~day:D, plus daily_used when the hash
---   counts D itself, plus 0 when D is later; a D before the day of the hash is past and never refused. Months alike.
+--   counts D itself, plus 0 when D is later, plus what past_counts says when D is earlier; a D before all that it counts is
+--   never refused. Months alike. past_counts is DAYS|MONTHS: counts joined by commas, the first that of the day, or month,
+--   before the newest; one that is missing is zero (src/ledger/request-windows.ts).
 -- Order: INSUFFICIENT_BALANCE, DAILY_QUOTA_EXCEEDED, MONTHLY_QUOTA_EXCEEDED, out of range.
 -- Codes of one item: g granted; a already in flight; b:REQUIRED:AVAILABLE in nano-units; d:LIMIT:USED and m:LIMIT:USED in
 --   requests; o out of range, the sum of amounts in flight would reach 2^63.
 -- Unchanged on refusal: everything, also the copy of the overlay.
--- Cost: one HMGET to read a position, two when it has a quota that is asked for; O(1) a decision.
+-- Cost: one HMGET to read a position, two when it has a quota that is asked for, and one HGET when the window of an item is
+--   not the newest one; O(1) a decision.
+
+-- How many days and months before the newest are counted.
+local PAST_DAYS, PAST_MONTHS = 59, 2
 
 -- CHECKS|REQUESTS|DAY -> what it says and how it is stored: most items of a call share it.
 local TERMS = {}
@@ -46,6 +52,7 @@ local function position_read_used(position, key)
   if not (daily_used and daily_date and monthly_used and monthly_month) then fail_incomplete(key) end
   position.daily_used, position.daily_date = tonumber(daily_used), daily_date
   position.monthly_used, position.monthly_month = tonumber(monthly_used), monthly_month
+  position.key = key
 end
 
 -- Reads what the quota hash says, of the windows only where a quota is asked for and limited; returns nil when it is missing,
@@ -69,22 +76,53 @@ local function position_read(key, asks_quota)
   return position
 end
 
--- Requests used in a window when the hash counts `used` in `current`; nil for a window already past. Dates have one fixed
--- form, so comparing them as strings is comparing them as dates, in any locale.
-local function used_in(window, current, used, in_flight)
-  if window == current then return used + in_flight end
-  if window > current then return in_flight end
-  return nil
+-- The number of a day (YYYY-MM-DD), and of a month (YYYY-MM): of two that follow each other it differs by one.
+local function day_number(day)
+  local year, month, date = tonumber(string.sub(day, 1, 4)), tonumber(string.sub(day, 6, 7)), tonumber(string.sub(day, 9, 10))
+  if month <= 2 then year, month = year - 1, month + 12 end
+  local leap_days = math.floor(year / 4) - math.floor(year / 100) + math.floor(year / 400)
+  return 365 * year + leap_days + math.floor((153 * month - 457) / 5) + date
+end
+
+local function month_number(month) return tonumber(string.sub(month, 1, 4)) * 12 + tonumber(string.sub(month, 6, 7)) end
+
+-- Returns what past_counts says of the day, or month, so many before the newest; `which` is the pattern of their list.
+local function past_count(position, which, before)
+  position.past_counts = position.past_counts or redis.call('HGET', position.key, 'past_counts')
+  if not position.past_counts then fail_incomplete(position.key) end
+  for count in string.gmatch(string.match(position.past_counts, which) or '', '%d+') do
+    before = before - 1
+    if before == 0 then return tonumber(count) end
+  end
+  return 0
+end
+
+-- Requests used on a day, in flight included; nil for a day too far back to be counted. Dates have one fixed form, so
+-- comparing them as strings is comparing them as dates, in any locale.
+local function used_on_day(position, day, in_flight)
+  if day == position.daily_date then return position.daily_used + in_flight end
+  if day > position.daily_date then return in_flight end
+  local before = day_number(position.daily_date) - day_number(day)
+  if before > PAST_DAYS then return nil end
+  return past_count(position, '^([^|]*)|', before) + in_flight
+end
+
+-- Requests used in a month, as `used_on_day` tells those of a day.
+local function used_in_month(position, month, in_flight)
+  if month == position.monthly_month then return position.monthly_used + in_flight end
+  if month > position.monthly_month then return in_flight end
+  local before = month_number(position.monthly_month) - month_number(month)
+  if before > PAST_MONTHS then return nil end
+  return past_count(position, '|([^|]*)$', before) + in_flight
 end
 
 -- Returns the code of the quota that one more request exceeds, or nil.
 local function quota_refusal(position, overlay, windows)
-  local daily = used_in(windows.day, position.daily_date, position.daily_used, overlay_sum(overlay, windows.day_field))
+  local daily = used_on_day(position, windows.day, overlay_sum(overlay, windows.day_field))
   if daily and daily + 1 > position.daily_limit then
     return string.format('d:%.0f:%.0f', position.daily_limit, daily)
   end
-  local monthly = used_in(windows.month, position.monthly_month, position.monthly_used,
-    overlay_sum(overlay, windows.month_field))
+  local monthly = used_in_month(position, windows.month, overlay_sum(overlay, windows.month_field))
   if monthly and monthly + 1 > position.monthly_limit then
     return string.format('m:%.0f:%.0f', position.monthly_limit, monthly)
   end

@@ -119,7 +119,7 @@ function isJustWritten({ lastEntry }: AccountStanding, nowMs: number): boolean {
   return ageMs >= 0 && ageMs < HYDRATION_MAX_MS;
 }
 
-/** Compares the ten values with those of an account. */
+/** Compares the values with those of an account. */
 function fieldDifferences(values: readonly string[], account: Account, ageMs: number | null): Difference[] {
   const expected = encodeQuotaHash(quotaHashOf(account));
   return QUOTA_FIELDS.flatMap((field, index) => {

@@ -2,7 +2,7 @@
  * Owns: mending what an audit found, through the same projection that keeps the hashes.
  *
  *  1. Remove the keys of tenants without an account. Where a value is malformed, or a sum is not that of its items: quota-mend takes out what no script wrote and adds up.
- *  2. Project afresh: all ten fields are set at the version of the ledger, landed and leaked items dropped.
+ *  2. Project afresh: all fields are set at the version of the ledger, landed and leaked items dropped.
  *  3. What was projected meanwhile is tried again.
  *
  * Does not own: whether it worked (audit-sweep.ts looks again).

@@ -14,6 +14,7 @@ export function quotaHashOf(account: Account): QuotaHash {
     monthlyQuota: account.monthlyQuota,
     monthlyUsed: account.monthlyUsed,
     monthlyMonth: account.monthlyMonth,
+    pastCounts: account.pastCounts,
     version: account.seq,
   };
 }

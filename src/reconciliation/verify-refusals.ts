@@ -7,8 +7,9 @@
 import type { Account } from '../ledger/account.js';
 import { type AmountNano, formatAmount } from '../ledger/money.js';
 import type { LeafLine } from '../ledger/postgres/leaf-lines.js';
-import { availableNano, monthOf, quotaExceededOn, type QuotaExceeded, usedIn } from '../ledger/quota-rule.js';
+import { availableNano, quotaExceededOn, type QuotaExceeded } from '../ledger/quota-rule.js';
 import { recordedExceeded, recordedRefusal } from '../ledger/refusal-figures.js';
+import { monthOf, usedInMonth, usedOnDay } from '../ledger/request-windows.js';
 
 /** A line of a refused entry, and how much it asked for in nano-units: its amount less the hold that it ended. */
 export interface RefusedLine {
@@ -61,10 +62,9 @@ function quotaProblem(
   const recorded = recordedRefusal('DAILY_QUOTA_EXCEEDED', figures);
   if (recorded === undefined || recorded.code === 'INSUFFICIENT_BALANCE')
     return 'is refused with figures that are none';
-  const { dailyQuota, dailyDate, dailyUsed, monthlyQuota, monthlyMonth, monthlyUsed } = before;
   const isBorneOut =
-    isOf(recorded, dailyQuota, usedIn(day, dailyDate, dailyUsed)) ||
-    isOf(recorded, monthlyQuota, usedIn(monthOf(day), monthlyMonth, monthlyUsed));
+    isOf(recorded, before.dailyQuota, usedOnDay(before, day)) ||
+    isOf(recorded, before.monthlyQuota, usedInMonth(before, monthOf(day)));
   if (!isBorneOut) {
     return `is refused with ${recorded.used} of ${recorded.limit} requests used, which the account bears out for no quota`;
   }

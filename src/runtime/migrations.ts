@@ -24,6 +24,7 @@ import { PriceRows1768435200000 } from '../../migrations/1768435200000-price-row
 import { CommandJournal1768521600000 } from '../../migrations/1768521600000-command-journal.js';
 import { JournalTopicIds1768521600001 } from '../../migrations/1768521600001-journal-topic-ids.js';
 import { UsageAttribution1768780800000 } from '../../migrations/1768780800000-usage-attribution.js';
+import { PastRequestCounts1768867200000 } from '../../migrations/1768867200000-past-request-counts.js';
 import { ensureApplicationRole } from './application-role.js';
 import { TollbookError } from './errors.js';
 import { translatePostgresError } from './postgres.js';
@@ -47,6 +48,7 @@ const MIGRATIONS: readonly (new () => MigrationInterface)[] = [
   CommandJournal1768521600000,
   JournalTopicIds1768521600001,
   UsageAttribution1768780800000,
+  PastRequestCounts1768867200000,
 ];
 const MIGRATION_NAMES = MIGRATIONS.map(({ name }) => name);
 const MIGRATIONS_TABLE = 'schema_migrations';

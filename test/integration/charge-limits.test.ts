@@ -216,7 +216,7 @@ describe('limits under concurrent charges', () => {
     expect(reasons).to.deep.equal(['INSUFFICIENT_BALANCE', 'DAILY_QUOTA_EXCEEDED']);
   });
 
-  it('counts a request in the windows of its day, opens a new day at zero and leaves it alone for a late one', async () => {
+  it('counts a request in the windows of its day, opens a new day at zero and judges a late one by its own', async () => {
     const tenantId = world.tenant();
     await world.credit(tenantId, '10', { ...NO_LIMITS, dailyQuota: 1 });
     const stream = world.stream('completed');
@@ -229,12 +229,13 @@ describe('limits under concurrent charges', () => {
     await world.project([tenantId]);
     for (const chunk of [on('2026-03-15', 'late'), on('2026-03-16', 'fourth')]) await protocol.charge(chunk);
     world.clock.atMs -= DAY_MS;
-    expect(await world.statuses(tenantId)).to.deep.equal(['COMMITTED', 'FAILED', 'COMMITTED', 'COMMITTED', 'FAILED']);
+    expect(await world.statuses(tenantId)).to.deep.equal(['COMMITTED', 'FAILED', 'COMMITTED', 'FAILED', 'FAILED']);
     expect(await world.account(tenantId)).to.include({
       dailyDate: '2026-03-16',
       dailyUsed: 1,
       monthlyMonth: '2026-03',
-      monthlyUsed: 3,
+      monthlyUsed: 2,
+      pastCounts: '1|',
     });
     await expectAtRest(world, [tenantId]);
   });

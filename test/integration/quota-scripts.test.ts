@@ -26,6 +26,7 @@ function hashAt(version: number, balanceNano: bigint): QuotaHash {
     dailyDate: DAY,
     monthlyQuota: null,
     monthlyUsed: 0,
+    pastCounts: '|',
     monthlyMonth: '2025-06',
     version,
   };

@@ -72,6 +72,7 @@ describe('rebuilding accounts', function () {
       `monthly_used = 9, monthly_month = '2026-02'`,
       ['monthly_used is 9; its entries up to 4 say 2', 'monthly_month is 2026-02; its entries up to 4 say 2026-03'],
     ],
+    [`past_counts = '4,0,1|'`, ['past_counts is 4,0,1|; its entries up to 4 say |']],
     [
       `hold_policy = 'none', currency = 'EUR'`,
       ['currency is EUR; its entries up to 4 say USD', 'hold_policy is none; its entries up to 4 say estimate'],

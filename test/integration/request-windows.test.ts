@@ -97,7 +97,7 @@ describe('request windows', () => {
   for (const { name, last, first } of BOUNDARIES) {
     const [oldMonth, newMonth] = [dayOf(last).slice(0, 7), dayOf(first).slice(0, 7)];
     for (const way of WAYS) {
-      it(`a daily quota that is used up is open again at ${name}, ${way}, and a late event leaves it alone`, async () => {
+      it(`a daily quota that is used up is open again at ${name}, ${way}, and a late event is judged by its own day`, async () => {
         const tenantId = await tenantAt(last, { dailyQuota: 1 });
         const events = [
           ...([
@@ -116,7 +116,7 @@ describe('request windows', () => {
           refused('b', 'DAILY', [1, 1]),
           committed('c', first),
           refused('d', 'DAILY', [1, 1]),
-          committed('late', last),
+          refused('late', 'DAILY', [1, 1]),
           refused('e', 'DAILY', [1, 1]),
         ]);
         expect(await world.account(tenantId)).to.include({ dailyDate: dayOf(first), dailyUsed: 1 });
@@ -144,7 +144,7 @@ describe('request windows', () => {
           committed('b', last),
           refused('c', 'MONTHLY', [2, 2]),
           isSameMonth ? refused('d', 'MONTHLY', [2, 2]) : committed('d', first),
-          isSameMonth ? refused('late', 'MONTHLY', [2, 2]) : committed('late', last),
+          refused('late', 'MONTHLY', [2, 2]),
           isSameMonth ? refused('e', 'MONTHLY', [2, 2]) : committed('e', first),
           refused('f', 'MONTHLY', [2, 2]),
         ]);

@@ -5,7 +5,8 @@
  * lets a sum drift is caught by the comparison of states.
  */
 import { isAmountInRange } from '../../src/ledger/money.js';
-import { type QuotaDelta, type QuotaPosition, monthOf, refusalOf } from '../../src/ledger/quota-rule.js';
+import { type QuotaDelta, type QuotaPosition, refusalOf } from '../../src/ledger/quota-rule.js';
+import { monthOf, usedInMonth, usedOnDay } from '../../src/ledger/request-windows.js';
 import type { Phase } from '../../src/ledger/trace.js';
 import {
   type InflightItem,
@@ -169,22 +170,17 @@ function isSame(old: ModelItem, delta: QuotaDelta): boolean {
   return old.availableNano === delta.availableNano && old.requests === delta.requests && old.day === delta.day;
 }
 
-/** The position that the rule is asked at: the hash plus what is in flight, in the windows of `day` unless they are past. */
+/** The position that the rule is asked at: the hash plus what is in flight, in the windows of `day` where these are counted. */
 function combined(hash: QuotaHash, items: Items, day: string): QuotaPosition {
   const all = [...items.values()];
   const count = (window: string): number =>
     all.filter((item) => item.day.startsWith(window)).reduce((sum, item) => sum + item.requests, 0);
-  const window = (current: string, used: number, wanted: string): [string, number] =>
-    wanted < current ? [current, used] : [wanted, (wanted === current ? used : 0) + count(wanted)];
-  const [dailyDate, dailyUsed] = window(hash.dailyDate, hash.dailyUsed, day);
-  const [monthlyMonth, monthlyUsed] = window(hash.monthlyMonth, hash.monthlyUsed, monthOf(day));
+  const [month, used, usedMonth] = [monthOf(day), usedOnDay(hash, day), usedInMonth(hash, monthOf(day))];
   return {
     ...hash,
     balanceNano: hash.balanceNano + sumAvailable(items),
-    dailyDate,
-    dailyUsed,
-    monthlyMonth,
-    monthlyUsed,
+    ...(used === undefined ? {} : { dailyDate: day, dailyUsed: used + count(day) }),
+    ...(usedMonth === undefined ? {} : { monthlyMonth: month, monthlyUsed: usedMonth + count(month) }),
   };
 }
 

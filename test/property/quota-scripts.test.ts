@@ -19,7 +19,7 @@ import { type TestRedis, keysUnder, openTestRedis } from '../model/test-redis.js
 const TENANTS = ['tenant-1', 'tenant-2', 'tenant-64', 'tenant-131', 'auth0|a+b@c.d', '%d*&=:inflight'];
 const TRACES = ['a', 'b:c', 'b', '9:p', 'trace-0e1', 'A.b_c:p:c', '_V1St-9|1|2', '-1', 'Root=1-5e:%s', '*$1+/='];
 const PHASES = ['p', 'c', 'v', 'x'] as const;
-const DAYS = ['2024-02-28', '2024-02-29', '2024-03-01', '2024-12-31', '2025-01-01'];
+const DAYS = ['2023-12-30', '2023-12-31', '2024-02-28', '2024-02-29', '2024-03-01', '2024-12-31', '2025-01-01'];
 const AMOUNT_MAX = 2n ** 63n - 1n;
 
 /** What one step does; `current` as the expected version means whatever the hash has. */
@@ -57,6 +57,12 @@ const item: fc.Arbitrary<OverlayItem> = fc.record({
   }),
 });
 
+const counts = (maxLength: number): fc.Arbitrary<string> =>
+  fc
+    .oneof(fc.array(used, { maxLength }), fc.array(used, { minLength: maxLength, maxLength }))
+    .map((each) => each.slice(0, each.findLastIndex((count) => count > 0) + 1).join(','));
+const pastCounts = fc.tuple(counts(59), counts(2)).map((lists) => lists.join('|'));
+
 const hash: fc.Arbitrary<QuotaHash> = fc.record({
   balanceNano: amount,
   creditLimitNano: magnitude,
@@ -67,6 +73,7 @@ const hash: fc.Arbitrary<QuotaHash> = fc.record({
   monthlyQuota: quota,
   monthlyUsed: used,
   monthlyMonth: day.map((one) => one.slice(0, 7)),
+  pastCounts,
   version: seq,
 });
 

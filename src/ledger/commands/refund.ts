@@ -1,8 +1,8 @@
 /**
  * Owns: the refund: what it may name, how much it may put back, and when the request count goes with it.
  * Invariants: pure; only a charge can be refunded, and all refunds of it together never exceed it; the request is given
- * back once, by the refund that makes the charge fully refunded, on the day it was counted: a window that is past by then
- * stays as it was (account.ts).
+ * back once, by the refund that makes the charge fully refunded, on the day it was counted, and so to that day's windows
+ * (request-windows.ts).
  */
 import { TollbookError } from '../../runtime/errors.js';
 import type { Account } from '../account.js';

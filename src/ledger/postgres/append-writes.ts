@@ -47,6 +47,7 @@ const ACCOUNT_COLUMNS: readonly ColumnOf<Account>[] = [
   (account) => account.monthlyQuota,
   (account) => account.monthlyUsed,
   (account) => account.monthlyMonth,
+  (account) => account.pastCounts,
   (account) => account.holdPolicy,
   (account) => account.seq,
 ];
@@ -59,11 +60,11 @@ async function updateAccounts(client: pg.ClientBase, { accounts, batches }: Ledg
     text: `UPDATE accounts a SET balance = n.balance, held = n.held, credit_limit = n.credit_limit,
        daily_quota = n.daily_quota, daily_used = n.daily_used, daily_date = n.daily_date,
        monthly_quota = n.monthly_quota, monthly_used = n.monthly_used, monthly_month = n.monthly_month,
-       hold_policy = n.hold_policy, seq = n.seq, last_recorded_at = $13
+       past_counts = n.past_counts, hold_policy = n.hold_policy, seq = n.seq, last_recorded_at = $14
      FROM unnest($1::text[], $2::numeric[], $3::numeric[], $4::numeric[], $5::bigint[], $6::bigint[], $7::date[],
-       $8::bigint[], $9::bigint[], $10::text[], $11::hold_policy[], $12::bigint[])
+       $8::bigint[], $9::bigint[], $10::text[], $11::text[], $12::hold_policy[], $13::bigint[])
        AS n(tenant_id, balance, held, credit_limit, daily_quota, daily_used, daily_date, monthly_quota, monthly_used,
-         monthly_month, hold_policy, seq)
+         monthly_month, past_counts, hold_policy, seq)
      WHERE a.tenant_id = n.tenant_id COLLATE "C"`,
     values: [...columnArrays(accounts, ACCOUNT_COLUMNS), batches[0]?.batch.sealedAt],
   });

@@ -114,17 +114,18 @@ export async function putAccount(client: Queryable, account: Account, isNew: boo
   const { rowCount } = await query(client, isNew ? INSERT_ACCOUNT : UPDATE_ACCOUNT, [
     ...[account.tenantId, account.currency, formatAmount(account.balanceNano), formatAmount(account.heldNano)],
     ...[formatAmount(account.creditLimitNano), account.dailyQuota, account.dailyUsed, account.dailyDate],
-    ...[account.monthlyQuota, account.monthlyUsed, account.monthlyMonth, account.holdPolicy, account.seq],
+    ...[account.monthlyQuota, account.monthlyUsed, account.monthlyMonth, account.pastCounts],
+    ...[account.holdPolicy, account.seq],
   ]);
   return rowCount === 1;
 }
 
 const COLUMNS =
   'currency, balance, held, credit_limit, daily_quota, daily_used, daily_date, monthly_quota, monthly_used, monthly_month, ' +
-  'hold_policy, seq';
-const PLACES = '$2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13';
+  'past_counts, hold_policy, seq';
+const PLACES = '$2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14';
 /** When the last entry was recorded is no part of the fold: it is looked up. */
-const RECORDED = '(SELECT recorded_at FROM ledger_entries WHERE tenant_id = $1 COLLATE "C" AND seq = $13)';
+const RECORDED = '(SELECT recorded_at FROM ledger_entries WHERE tenant_id = $1 COLLATE "C" AND seq = $14)';
 const UPDATE_ACCOUNT = `UPDATE accounts SET (${COLUMNS}, last_recorded_at) = ROW(${PLACES}, ${RECORDED}) WHERE tenant_id = $1`;
 const INSERT_ACCOUNT = `INSERT INTO accounts (tenant_id, ${COLUMNS}, last_recorded_at)
   VALUES ($1, ${PLACES}, ${RECORDED}) ON CONFLICT DO NOTHING`;

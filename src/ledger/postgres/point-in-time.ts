@@ -2,13 +2,13 @@
  * Owns: an account as it was: finding the position of an instant in a tenant's ledger, and the account at that position.
  * Invariants: nothing scans with history. The position is found by bisection over seq, which is gapless: one key look-up
  * a doubling of the ledger. Balance and held are those the entry there left; terms those of the last LIMITS entry
- * by then, found by the command that made it; windows are summed over the entries of the month, see `windowsAt`.
+ * by then, found by the command that made it; windows are summed over the entries of three months, see `windowsAt`.
  */
 import type pg from 'pg';
 import { TollbookError } from '../../runtime/errors.js';
 import { type Account, emptyAccount, termsOf } from '../account.js';
 import type { AccountAnswer, AccountView } from '../ledger-queries.js';
-import { monthOf } from '../quota-rule.js';
+import { monthOf, PAST_MONTHS, type RequestWindows, windowsOf } from '../request-windows.js';
 import { dayOf } from '../trace.js';
 import { ENTRY_SELECT, type EntryRow, storedEntryOf, type StoredEntry } from './proof-rows.js';
 import { safeInteger } from './rows.js';
@@ -113,26 +113,23 @@ async function lastLimitsSeq(client: pg.ClientBase, tenantId: string, seq: numbe
   return rows[0] === undefined ? 1 : safeInteger(rows[0].seq);
 }
 
-type Windows = Pick<Account, 'dailyUsed' | 'dailyDate' | 'monthlyUsed' | 'monthlyMonth'>;
-
 /**
- * The request windows as `evolve` leaves them at a position. They are those of the latest day that anything was counted
- * on, and hold the sum of what was counted in them: all of it was, since a window only moves forward, and nothing is
- * given back that was not counted. An event is charged at the earliest five minutes before it occurs, so entries that
- * count in a month were recorded no earlier than the day before it: the entries since then are summed, and those of
- * earlier months only where these counted nothing.
+ * The request windows as `evolve` leaves them at a position: each is the sum of what was counted in it, and which ones are
+ * kept follows from the latest day that anything was counted on. An event is charged at the earliest five minutes before it
+ * occurs, so entries that count in a month were recorded no earlier than the day before it: the entries since the day before
+ * the oldest month that is kept are summed, and those of earlier ones only where these counted nothing in the month at hand.
  */
 async function windowsAt(
   client: pg.ClientBase,
   { tenantId, openingDay }: { tenantId: string; openingDay: string },
   position: { seq: number; recordedAt: string },
-): Promise<Windows> {
+): Promise<RequestWindows> {
   const counted = new Map([[openingDay, 0]]);
   let { seq, recordedAt } = position;
   for (let month = monthOf(recordedAt); ; month = monthOf(recordedAt)) {
-    const from = await seqBefore(client, tenantId, Date.parse(`${month}-01T00:00:00.000Z`) - DAY_MS);
+    const from = await seqBefore(client, tenantId, startOfMonth(month, PAST_MONTHS) - DAY_MS);
     await countRequests(client, counted, { tenantId, from, to: seq });
-    if (from === 0 || month <= monthOf(latestOf(counted))) return windowsOf(counted);
+    if (from === 0 || month <= monthOf(latestOf(counted))) return windowsOf(openingDay, counted);
     seq = from;
     ({ recordedAt } = await entryAt(client, tenantId, from));
   }
@@ -152,16 +149,9 @@ async function countRequests(
   for (const { day, requests } of rows) counted.set(day, (counted.get(day) ?? 0) + safeInteger(requests));
 }
 
-function windowsOf(counted: ReadonlyMap<string, number>): Windows {
-  const dailyDate = latestOf(counted);
-  const monthlyMonth = monthOf(dailyDate);
-  const ofMonth = [...counted].filter(([day]) => monthOf(day) === monthlyMonth);
-  return {
-    dailyDate,
-    dailyUsed: counted.get(dailyDate) ?? 0,
-    monthlyMonth,
-    monthlyUsed: ofMonth.reduce((sum, [, requests]) => sum + requests, 0),
-  };
+/** When a month (YYYY-MM) so many months before began, in milliseconds. */
+function startOfMonth(month: string, before: number): number {
+  return Date.UTC(Number(month.slice(0, 4)), Number(month.slice(5, 7)) - 1 - before, 1);
 }
 
 function latestOf(counted: ReadonlyMap<string, number>): string {

@@ -1,8 +1,8 @@
 /**
  * Owns: the port of the past on PostgreSQL: accounts as they were at a seq, without reading the history before it.
  * How: balance and held are what the entry at that seq left. Terms and request windows are those of now, less what the
- * entries since then did. That is exact while none of them changed the terms or opened the window that is open now: the
- * latter is certain when none counts in it, or when an entry up to the seq does. Where it is not certain, the account is
+ * entries since then did. That is exact while none of them changed the terms or opened the newest day: the latter is
+ * certain when none counts on it, or when an entry up to the seq does. Where it is not certain, the account is
  * read as at a past instant (point-in-time.ts): at the turn of a day, and after a change of limits.
  * Invariants: what belongs together is one statement, so one snapshot; an account at a seq never changes, so that what is
  * read after it fits. The cost grows with the distance between the seq and now, not with the ledger.
@@ -13,6 +13,7 @@ import { translatePostgresError } from '../../runtime/postgres.js';
 import type { Account } from '../account.js';
 import type { AccountAsked, AccountStanding, LastEntry, LedgerHistory } from '../ledger-history.js';
 import { parseAmount } from '../money.js';
+import { countRequests, type RequestWindows } from '../request-windows.js';
 import { arrayLiteral } from './array-literal.js';
 import { readAccountAtSeq } from './point-in-time.js';
 import { readSnapshot } from './read-snapshot.js';
@@ -31,8 +32,8 @@ interface PastRow extends NowRow {
   readonly then_recorded: Date | null;
   readonly next_recorded: Date | null;
   readonly limits_since: boolean | null;
-  readonly day_since: string | null;
-  readonly month_since: string | null;
+  /** The requests that the entries since then have counted, by day; null: none. */
+  readonly counted_since: Readonly<Record<string, number>> | null;
   readonly is_day_certain: boolean;
 }
 
@@ -50,23 +51,24 @@ LEFT JOIN ledger_entries last ON last.tenant_id = a.tenant_id AND last.seq = a.s
 /** For seqs before the last: `since` adds up what happened after; `evidence` tells whether the window of now was open then. */
 const PAST = `
 SELECT ${NOW_SELECT}, past.balance_after AS then_balance, past.held_after AS then_held, past.recorded_at AS then_recorded,
-  next.recorded_at AS next_recorded, since.limits_since, since.day_since, since.month_since,
-  since.day_since IS NULL OR evidence.found AS is_day_certain
+  next.recorded_at AS next_recorded, since.limits_since, since.counted_since,
+  since.on_newest IS NOT TRUE OR evidence.found AS is_day_certain
 FROM ${NOW_FROM}
 LEFT JOIN ledger_entries past ON past.tenant_id = a.tenant_id AND past.seq = wanted.seq
 LEFT JOIN ledger_entries next ON next.tenant_id = a.tenant_id AND next.seq = wanted.seq + 1
 CROSS JOIN LATERAL (
-  SELECT bool_or(e.type = 'LIMITS') AS limits_since,
-    sum(e.requests) FILTER (WHERE e.counted_on = a.daily_date) AS day_since,
-    sum(e.requests) FILTER (WHERE e.counted_on >= to_date(a.monthly_month, 'YYYY-MM')) AS month_since
-  FROM ledger_entries e
-  WHERE e.tenant_id = a.tenant_id AND e.seq > wanted.seq AND e.seq <= a.seq AND a.seq - wanted.seq <= ${SINCE_MAX}
+  SELECT bool_or(by_day.limits) AS limits_since, bool_or(by_day.day = a.daily_date) AS on_newest,
+    jsonb_object_agg(by_day.day, by_day.requests) FILTER (WHERE by_day.day IS NOT NULL) AS counted_since
+  FROM (
+    SELECT e.counted_on AS day, sum(e.requests) AS requests, bool_or(e.type = 'LIMITS') AS limits FROM ledger_entries e
+    WHERE e.tenant_id = a.tenant_id AND e.seq > wanted.seq AND e.seq <= a.seq AND a.seq - wanted.seq <= ${SINCE_MAX}
+    GROUP BY e.counted_on) AS by_day
 ) AS since
 CROSS JOIN LATERAL (
   SELECT EXISTS (
     SELECT FROM (
       SELECT e.counted_on FROM ledger_entries e
-      WHERE e.tenant_id = a.tenant_id AND e.seq <= wanted.seq AND since.day_since IS NOT NULL
+      WHERE e.tenant_id = a.tenant_id AND e.seq <= wanted.seq AND since.on_newest
       ORDER BY e.seq DESC LIMIT ${EVIDENCE_MAX}) AS recent
     WHERE recent.counted_on = a.daily_date) AS found
 ) AS evidence`;
@@ -174,10 +176,14 @@ function rewound(account: Account, seq: number, row: PastRow): Account | undefin
   if (row.then_balance === null || row.then_held === null || !isCertain) return undefined;
   return {
     ...account,
+    ...windowsBefore(account, row.counted_since ?? {}),
     balanceNano: parseAmount(row.then_balance),
     heldNano: parseAmount(row.then_held),
-    dailyUsed: account.dailyUsed - safeInteger(row.day_since ?? '0'),
-    monthlyUsed: account.monthlyUsed - safeInteger(row.month_since ?? '0'),
     seq,
   };
+}
+
+/** The windows before requests were counted in them; none of these opened the newest day. */
+function windowsBefore(now: RequestWindows, counted: Readonly<Record<string, number>>): RequestWindows {
+  return Object.entries(counted).reduce((windows, [day, requests]) => countRequests(windows, day, -requests), now);
 }

@@ -37,6 +37,7 @@ export interface AccountRow {
   readonly monthly_quota: string | null;
   readonly monthly_used: string;
   readonly monthly_month: string;
+  readonly past_counts: string;
   readonly hold_policy: HoldPolicy;
   readonly seq: string;
 }
@@ -44,7 +45,7 @@ export interface AccountRow {
 /** The select list that makes an AccountRow of `accounts a`. */
 export const ACCOUNT_SELECT =
   'a.tenant_id, a.currency, a.balance, a.held, a.credit_limit, a.daily_quota, a.daily_used, a.daily_date::text AS daily_date, ' +
-  'a.monthly_quota, a.monthly_used, a.monthly_month, a.hold_policy, a.seq';
+  'a.monthly_quota, a.monthly_used, a.monthly_month, a.past_counts, a.hold_policy, a.seq';
 
 /** A row of `accounts`, selected with LOCKED_ACCOUNT_SELECT. */
 export interface LockedAccountRow extends AccountRow {
@@ -74,6 +75,7 @@ export function accountOf(row: AccountRow): Account {
     monthlyQuota: countOf(row.monthly_quota),
     monthlyUsed: safeInteger(row.monthly_used),
     monthlyMonth: row.monthly_month,
+    pastCounts: row.past_counts,
     holdPolicy: row.hold_policy,
     seq: safeInteger(row.seq),
   };

@@ -11,8 +11,9 @@ import type { EntrySource, LedgerEntry } from '../../ledger/entry.js';
 import type { EventPricing, UsageEvent } from '../../ledger/events.js';
 import { parseAmount, ZERO } from '../../ledger/money.js';
 import { estimateOf, type EstimateLimits } from '../../ledger/pricing.js';
-import { monthOf, type QuotaRefusal } from '../../ledger/quota-rule.js';
+import type { QuotaRefusal } from '../../ledger/quota-rule.js';
 import { recordedExceeded, recordedRefusal } from '../../ledger/refusal-figures.js';
+import { monthOf } from '../../ledger/request-windows.js';
 import { type Decision, dayOf, decide, type EntryIntent, type TraceState } from '../../ledger/trace.js';
 import { isTollbookError } from '../../runtime/errors.js';
 import {

@@ -7,8 +7,9 @@
  */
 import type { QuotaContest, QuotaGate } from '../../consumers/quota-gate.js';
 import type { LedgerEntry } from '../../ledger/entry.js';
-import { monthOf, type OthersInFlight, type QuotaRefusal } from '../../ledger/quota-rule.js';
+import type { OthersInFlight, QuotaRefusal } from '../../ledger/quota-rule.js';
 import { recordedRefusal } from '../../ledger/refusal-figures.js';
+import { monthOf } from '../../ledger/request-windows.js';
 import { dayOf } from '../../ledger/trace.js';
 
 /** The gate of a replay: it answers for one recorded batch after the other. */

@@ -26,7 +26,13 @@ const ITEM: InflightItem = {
 
 function report(glance: QuotaGlance | null, changes: Partial<AccountReport> = {}): AccountReport {
   const openHolds = { count: 3, oldestExpiresAt: '2026-03-15T10:15:00.000Z' };
-  return { view: { account: LEDGER, recordedAt: RECORDED_AT, openHolds }, at: null, glance, ...changes };
+  return {
+    view: { account: LEDGER, recordedAt: RECORDED_AT, openHolds },
+    at: null,
+    glance,
+    today: '2026-03-15',
+    ...changes,
+  };
 }
 
 function read(changes: object = {}, items: readonly InflightItem[] = []): QuotaGlance {

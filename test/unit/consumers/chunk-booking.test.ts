@@ -71,9 +71,11 @@ describe('who refuses an entry', () => {
     expect(entryWith(inFlight('0', 2), limited)?.status).to.equal('COMMITTED');
   });
 
-  it('what is in flight cannot for a day or month that the account knows to be past', () => {
+  it('what is in flight can for a past day or month that is counted, and cannot for one too far back', () => {
     const quotas = { dailyQuota: 5, monthlyQuota: 5, dailyDate: '2026-04-01', monthlyMonth: '2026-04' };
-    expect(entryWith(inFlight('0', 9), knowing([account(quotas)]))?.status).to.equal('COMMITTED');
+    expect(entryWith(inFlight('0', 9), knowing([account(quotas)]))?.status).to.equal('FAILED');
+    const later = { ...quotas, dailyDate: '2026-09-01', monthlyMonth: '2026-09' };
+    expect(entryWith(inFlight('0', 9), knowing([account(later)]))?.status).to.equal('COMMITTED');
   });
 
   it('nobody can refuse a void', () => {

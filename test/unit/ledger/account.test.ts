@@ -118,7 +118,7 @@ describe('an account', () => {
     } as const;
     const opening = { tenantId: 'tenant-1', currency: 'EUR', day: '2026-03-15' };
     const nothing = { balanceNano: 0n, heldNano: 0n, dailyUsed: 0, monthlyUsed: 0, seq: 0 };
-    const windows = { dailyDate: '2026-03-15', monthlyMonth: '2026-03' };
+    const windows = { dailyDate: '2026-03-15', monthlyMonth: '2026-03', pastCounts: '|' };
     const expected = { ...terms, ...nothing, ...windows, tenantId: 'tenant-1', currency: 'EUR' };
     expect(emptyAccount(opening, terms)).to.deep.equal(expected);
   });

@@ -1,7 +1,7 @@
 /** Owns: what the quota rule grants and refuses, with which figures, in which order. */
 import { expect } from 'chai';
 import { parseAmount } from '../../../src/ledger/money.js';
-import { availableNano, type QuotaDelta, refusalOf, usedIn } from '../../../src/ledger/quota-rule.js';
+import { availableNano, type QuotaDelta, refusalOf } from '../../../src/ledger/quota-rule.js';
 import { account } from './usage-samples.js';
 
 const TODAY = '2026-03-15';
@@ -91,20 +91,28 @@ describe('the request quotas', () => {
     expect(refusalOf(full, chargeOf(1n, { day: '2026-04-01' }))).to.equal(undefined);
   });
 
-  it('never refuse a request of a past day, but still bound it by its month if that is open', () => {
+  it('judge a request of a past day by what that day has counted, and by its month', () => {
     expect(refusalOf(FULL_DAY, chargeOf(1n, { day: '2026-03-14' }))).to.equal(undefined);
     expect(refusalOf(FULL_MONTH, chargeOf(1n, { day: '2026-03-14' }))).to.include({ code: 'MONTHLY_QUOTA_EXCEEDED' });
+    const yesterday = account({ dailyQuota: 5, pastCounts: '5|' });
+    expect(refusalOf(yesterday, chargeOf(1n))).to.equal(undefined);
+    expect(refusalOf(yesterday, chargeOf(1n, { day: '2026-03-14' }))).to.deep.equal({
+      ...{ code: 'DAILY_QUOTA_EXCEEDED', limit: 5, used: 5 },
+    });
   });
 
-  it('never refuse a request of a past month', () => {
-    const full = account({ dailyQuota: 5, dailyUsed: 5, monthlyQuota: 90, monthlyUsed: 90 });
+  it('judge a request of a past month by what that month has counted', () => {
+    const full = account({ monthlyQuota: 90, monthlyUsed: 90, pastCounts: '|7' });
     expect(refusalOf(full, chargeOf(1n, { day: '2026-02-28' }))).to.equal(undefined);
+    const alsoBefore = account({ monthlyQuota: 90, pastCounts: '|90' });
+    expect(refusalOf(alsoBefore, chargeOf(1n, { day: '2026-02-28' }))).to.include({ code: 'MONTHLY_QUOTA_EXCEEDED' });
   });
 
-  it('compare windows across the turn of the year', () => {
-    expect(usedIn('2026-01-01', '2025-12-31', 3)).to.equal(0);
-    expect(usedIn('2025-12-31', '2026-01-01', 3)).to.equal(undefined);
-    expect(usedIn('2026-01-01', '2026-01-01', 3)).to.equal(3);
+  it('never refuse a request of a day that lies too far back to be counted', () => {
+    const none = account({ dailyQuota: 0, monthlyQuota: 0 });
+    expect(refusalOf(none, chargeOf(1n, { day: '2026-01-15' }))).to.include({ code: 'DAILY_QUOTA_EXCEEDED' });
+    expect(refusalOf(none, chargeOf(1n, { day: '2026-01-14' }))).to.include({ code: 'MONTHLY_QUOTA_EXCEEDED' });
+    expect(refusalOf(none, chargeOf(1n, { day: '2025-12-31' }))).to.equal(undefined);
   });
 });
 

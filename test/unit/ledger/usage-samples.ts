@@ -56,6 +56,7 @@ export function account(changes: Partial<Account> = {}): Account {
     monthlyQuota: null,
     monthlyUsed: 0,
     monthlyMonth: '2026-03',
+    pastCounts: '|',
     holdPolicy: 'estimate',
     seq: 7,
     ...changes,

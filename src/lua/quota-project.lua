@@ -17,7 +17,7 @@
 --   could name, their fields are asked for by name instead of HKEYS.
 
 -- The shape of the first argument: one pattern for all of it, for each costs more than it reads.
-local HEAD = '^([%d-]+) ([01]) (%-?%d+) (%-?%d+) (%w+) (%d+) (%d%d%d%d%-%d%d%-%d%d) (%w+) (%d+) (%d%d%d%d%-%d%d) (%d+) (%-?%d+) ([%d,|]+)$'
+local HEAD = '^([%d-]+) ([01]) (%-?%d+) (%-?%d+) (%w+) (%d+) (%d%d%d%d%-%d%d%-%d%d) (%w+) (%d+) (%d%d%d%d%-%d%d) (%d+) (%-?%d+) ([%d,]*|[%d,]*)$'
 local PHASE_ENDS = { ':p', ':c', ':v', ':x' }
 
 -- A local is reached faster than a global, which counts where it is called for every item.

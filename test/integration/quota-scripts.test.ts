@@ -230,7 +230,7 @@ describe('the quota scripts, by example', function () {
     await scripts.project([projection('acme', null, hashAt(1, 100n))]);
     const { 'quota-deduct': deduct, 'quota-hold': hold, 'quota-project': project } = readScripts();
     const item = ['t:c', '-1', `11|1|${DAY}`, ''].join('\0');
-    const head = `1 0 1 1 1 1 ${DAY} 1 1 2025-06 2 1`;
+    const head = `1 0 1 1 1 1 ${DAY} 1 1 2025-06 2 1 3,0,7|40`;
     const calls: readonly (readonly [text: string, args: readonly string[]])[] = [
       [deduct.text, ['5', '1']],
       [deduct.text, ['5', '1', item, 'more']],
@@ -272,6 +272,7 @@ describe('the quota scripts, by example', function () {
       [project.text, [head.replace(`1 ${DAY}`, `-1 ${DAY}`), '', '']],
       [project.text, [head.replace('1 1 2025-06', 'limited 1 2025-06'), '', '']],
       [project.text, [`${head} 1`, '', '']],
+      [project.text, [head.replace('|40', ''), '', '']],
     ];
     for (const [text, args] of calls) {
       const failure = test.redis.eval(text, 2, quota, inflight, ...args).then(

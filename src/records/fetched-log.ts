@@ -126,7 +126,10 @@ interface SplitBytes {
   readonly damage: string | undefined;
 }
 
-/** Cuts the bytes of a fetch into whole batches; the last is often cut off by the bound on the fetch, and left out. */
+/**
+ * Cuts the bytes of a fetch into whole batches; the last is often cut off by the bound on the fetch, and left out. The first
+ * never is: a broker sends it whole, or nothing (KIP-74).
+ */
 function split(bytes: Buffer): SplitBytes {
   const batches: Buffer[] = [];
   let rest = bytes;
@@ -134,7 +137,10 @@ function split(bytes: Buffer): SplitBytes {
     if (length < SMALLEST_BATCH_BYTES || length > BATCH_LENGTH_MAX) {
       return { batches, damage: `the header of a batch says that it has ${length} bytes` };
     }
-    if (length > rest.length) break;
+    if (length > rest.length) {
+      const damage = `the header of a batch says that it has ${length} bytes, and ${rest.length} came`;
+      return { batches, damage: batches.length === 0 ? damage : undefined };
+    }
     batches.push(rest.subarray(0, length));
     rest = rest.subarray(length);
   }

@@ -25,8 +25,6 @@ export interface ChargedBatches {
   readonly charged: number;
   /** Batches that stopped the reading, by the code. */
   readonly stops: Readonly<Record<string, number>>;
-  /** Batches that say they are longer than the bytes there are: a reader waits for the rest. */
-  readonly cutOff: number;
   /** All messages, and offsets that hold none by their headers (markers). */
   readonly messages: number;
   readonly withoutMessage: string;
@@ -53,7 +51,6 @@ class BatchCharger {
   readonly #topic: string;
   readonly #stops: Record<string, number> = {};
   #charged = 0;
-  #cutOff = 0;
   #messages = 0;
   #withoutMessage = 0n;
   #position = 0n;
@@ -82,14 +79,16 @@ class BatchCharger {
     const whole = placed.filter(({ nextOffset }) => nextOffset <= this.#position).length;
     this.#charged += whole;
     if (whole === placed.length) return whole;
-    if (code === undefined) this.#cutOff += 1;
-    else this.#stops[code] = (this.#stops[code] ?? 0) + 1;
+    // One that says it is longer than the bytes there are: it comes first in the next fetch, which tells so.
+    if (code === undefined && whole > 0) return whole;
+    const stop = code ?? 'NO_CODE';
+    this.#stops[stop] = (this.#stops[stop] ?? 0) + 1;
     return whole + 1;
   }
 
   figures(): ChargedBatches {
     return {
-      ...{ charged: this.#charged, stops: this.#stops, cutOff: this.#cutOff, messages: this.#messages },
+      ...{ charged: this.#charged, stops: this.#stops, messages: this.#messages },
       withoutMessage: this.#withoutMessage.toString(),
       position: this.#position.toString(),
       residentMb: Math.round((process.resourceUsage().maxRSS * 1024) / 1e6),

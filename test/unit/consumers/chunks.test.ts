@@ -136,9 +136,11 @@ describe('chunks of a fetched log', () => {
     }
   });
 
-  it('leave out a batch that the bound on the fetch cut off', () => {
+  it('leave out a batch that the bound on the fetch cut off, but for the first, which brokers send whole', () => {
     const cutOff = batchOf(2n, 3).subarray(0, -1);
-    expect(cut(logOf([batchOf(0n, 2), cutOff])).chunks).to.deep.equal([[0n, [0n, 1n], 2n]]);
-    expect(logOf([cutOff]).isEmpty).to.equal(true);
+    const { chunks, error } = cut(logOf([batchOf(0n, 2), cutOff]));
+    expect(chunks).to.deep.equal([[0n, [0n, 1n], 2n]]);
+    expect(error).to.equal(undefined);
+    expect(cut(logOf([cutOff])).error).to.include({ code: 'BATCH_CRC_MISMATCH' });
   });
 });

@@ -12,6 +12,7 @@ import {
   type LetterState,
 } from '../ledger/dead-letter.js';
 import type { DeadLetterReader, LetterPlace, LetterStory } from '../ledger/dead-letter-store.js';
+import { CONNECTIONS_TO_NAME_BLOCKERS } from '../ledger/postgres/lock-watch.js';
 import { PostgresDeadLetterReader } from '../ledger/postgres/postgres-dead-letter-reader.js';
 import { loadConfig } from '../runtime/config.js';
 import { TollbookError } from '../runtime/errors.js';
@@ -135,7 +136,7 @@ async function withWorld(work: (world: ChangeWorld) => Promise<void>): Promise<v
     url: config.databaseUrl,
     role: config.databaseRole,
     applicationName: 'tollbook-dead-letters',
-    connectionsMax: 1,
+    connectionsMax: CONNECTIONS_TO_NAME_BLOCKERS,
   });
   try {
     await work({ config, pool });

@@ -11,10 +11,12 @@ import { bookCommand, type CommandResult } from '../ledger/commands/book-command
 import type { CommandIdentity, LedgerCommand } from '../ledger/commands/command.js';
 import type { LedgerEntry } from '../ledger/entry.js';
 import { displayAmount, formatAmount } from '../ledger/money.js';
+import { CONNECTIONS_TO_NAME_BLOCKERS } from '../ledger/postgres/lock-watch.js';
 import { PostgresLedgerReader } from '../ledger/postgres/postgres-ledger-reader.js';
 import { PostgresLedgerStore } from '../ledger/postgres/postgres-ledger-store.js';
 import { QuotaScripts } from '../lua/quota-scripts.js';
 import { projectTenants } from '../projections/projection.js';
+import { besideOthers } from '../runtime/beside-others.js';
 import { type Config, loadConfig } from '../runtime/config.js';
 import { isTollbookError } from '../runtime/errors.js';
 import { faultPoint } from '../runtime/fault-points.js';
@@ -70,13 +72,14 @@ async function book(command: LedgerCommand): Promise<CommandResult> {
     url: config.databaseUrl,
     role: config.databaseRole,
     applicationName: `tollbook-${command.kind}`,
-    connectionsMax: 1,
+    connectionsMax: CONNECTIONS_TO_NAME_BLOCKERS,
   });
   try {
     const clock = clockBeside(pool, config.clockSkewMaxMs);
     await clock.check();
     const defaults = { currency: config.defaultCurrency, terms: defaultTerms(config) };
-    const result = await bookCommand({ store: new PostgresLedgerStore(pool), clock, defaults }, command);
+    const ports = { store: new PostgresLedgerStore(pool), clock, defaults };
+    const result = await besideOthers(() => bookCommand(ports, command));
     await faultPoint('command.booked');
     await projectNow(config, pool, command.tenantId);
     return result;

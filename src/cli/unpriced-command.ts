@@ -6,6 +6,7 @@
 import type { Command } from 'commander';
 import type pg from 'pg';
 import type { GivenPrices, PriceCommand } from '../ledger/commands/command.js';
+import { CONNECTIONS_TO_NAME_BLOCKERS } from '../ledger/postgres/lock-watch.js';
 import { meteredUsage } from '../ledger/pricing.js';
 import { PostgresLedgerStore } from '../ledger/postgres/postgres-ledger-store.js';
 import {
@@ -108,7 +109,12 @@ export function registerUnpricedCommand(program: Command): void {
 
 async function withPool<T>(config: Readonly<Config>, work: (pool: pg.Pool) => Promise<T>): Promise<T> {
   const { databaseUrl: url, databaseRole: role } = config;
-  const pool = createPostgresPool({ url, role, applicationName: 'tollbook-unpriced', connectionsMax: 1 });
+  const pool = createPostgresPool({
+    url,
+    role,
+    applicationName: 'tollbook-unpriced',
+    connectionsMax: CONNECTIONS_TO_NAME_BLOCKERS,
+  });
   try {
     return await work(pool);
   } finally {

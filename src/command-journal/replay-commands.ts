@@ -14,6 +14,7 @@ import type { LedgerCommand } from '../ledger/commands/command.js';
 import type { ReadRows } from '../ledger/postgres/anchor-rows.js';
 import { type KnownCommand, readKnownCommands } from '../ledger/postgres/journal-rows.js';
 import type { TopicPortion } from '../reconciliation/topic/topic-portions.js';
+import { besideOthers } from '../runtime/beside-others.js';
 import { type ErrorCode, isTollbookError } from '../runtime/errors.js';
 import { ownValue } from '../runtime/name-map.js';
 import { type JournalRecord, readRecord } from './journal-record.js';
@@ -59,8 +60,7 @@ export interface ReplayOptions {
 }
 
 const ITEMS_MAX = 1_000;
-const CONFLICT_RETRIES_MAX = 5;
-const TRIED_AGAIN: ReadonlySet<ErrorCode> = new Set<ErrorCode>(['POSTGRES_CONFLICT', 'POSTGRES_LOCKED', 'FENCED']);
+const FENCED_RETRIES_MAX = 5;
 const NOTHING = { tenant_id: null, key: null, kind: null, was_seq: null, seq: null, code: null, message: null };
 
 /** Books what the ledger does not have. Throws POSTGRES_*, CLOCK_SKEWED, KAFKA_UNAVAILABLE. */
@@ -118,11 +118,11 @@ async function bookAgain(ports: ReplayPorts, record: JournalRecord): Promise<Boo
   const defaults = { ...ports.defaults, ...(record.openedWith === undefined ? {} : { terms: record.openedWith }) };
   for (let retry = 0; ; retry += 1) {
     try {
-      const { outcome, entry } = await bookCommand({ ...ports, defaults }, command);
+      const { outcome, entry } = await besideOthers(() => bookCommand({ ...ports, defaults }, command));
       return outcome === 'booked' ? { outcome, seq: entry.seq } : { outcome: 'already_booked' };
     } catch (error) {
       if (!isTollbookError(error)) throw error;
-      if (TRIED_AGAIN.has(error.code) && retry < CONFLICT_RETRIES_MAX) continue;
+      if (error.code === 'FENCED' && retry < FENCED_RETRIES_MAX) continue;
       if (error.disposition === 'retry' || error.disposition === 'halt') throw error;
       const outcome = error.code === 'IDEMPOTENCY_KEY_REUSED' ? 'conflict' : 'refused';
       return { outcome, code: error.code, message: error.message };

@@ -4,7 +4,8 @@
  * Invariants: a source is charged by one transaction at a time, in order; at most so many transactions at once, of at most
  * so many messages, unless one chunk alone has more; chunks are joined only where each has its cursor and all are of
  * one kind, as the protocol asks; when charging together fails, each chunk is charged alone, beside the others, so that none
- * suffers from another or waits for it. A database that is away is asked once, and not once for every chunk.
+ * suffers from another or waits for it. A source that failed alone for a lock is charged alone until it succeeds, so that
+ * others wait with it once at most. A database that is away is asked once, and not once for every chunk.
  * Why: at a moderate load chunks are small, and a transaction costs the same for four messages as for forty.
  */
 import { invariant, isTollbookError } from '../runtime/errors.js';
@@ -34,6 +35,8 @@ export class ChunkJoiner {
   readonly #options: ChunkJoinerOptions;
   #waiting = new Set<WaitingChunk>();
   readonly #underWay = new Set<readonly WaitingChunk[]>();
+  /** Sources that need a row which somebody keeps locked. */
+  readonly #locked = new Set<string>();
   #isScheduled = false;
 
   constructor(options: ChunkJoinerOptions) {
@@ -43,7 +46,8 @@ export class ChunkJoiner {
   /** Charges a chunk, perhaps with others. Throws what charging it alone throws. */
   charge(chunk: Chunk): Promise<ChunkOutcome> {
     return new Promise((resolve, reject) => {
-      this.#waiting.add({ chunk, isAlone: chunk.isAlone === true, resolve, reject });
+      const isAlone = chunk.isAlone === true || this.#locked.has(sourceOf(chunk));
+      this.#waiting.add({ chunk, isAlone, resolve, reject });
       this.#schedule();
     });
   }
@@ -101,6 +105,7 @@ export class ChunkJoiner {
     this.#underWay.add(taken);
     try {
       const outcomes = await this.#options.chargeTogether(taken.map(({ chunk }) => chunk));
+      if (this.#locked.size > 0) for (const { chunk } of taken) this.#locked.delete(sourceOf(chunk));
       for (const [index, { resolve }] of taken.entries()) resolve(outcomeAt(outcomes, index));
     } catch (error) {
       this.#afterFailure(taken, error);
@@ -112,6 +117,10 @@ export class ChunkJoiner {
 
   /** What failed together waits again, each chunk alone and before all others, unless the database is away. */
   #afterFailure(taken: readonly WaitingChunk[], error: unknown): void {
+    const [first] = taken;
+    if (first !== undefined && taken.length === 1 && isTollbookError(error, 'POSTGRES_LOCKED')) {
+      this.#locked.add(sourceOf(first.chunk));
+    }
     if (taken.length === 1 || isTollbookError(error, 'POSTGRES_UNAVAILABLE')) {
       for (const { reject } of taken) reject(error);
       return;

@@ -17,7 +17,7 @@
  */
 import type { StreamSource } from '../ledger/batch.js';
 import { letterName, type LetterSummary, redriveSource } from '../ledger/dead-letter.js';
-import { isTollbookError } from '../runtime/errors.js';
+import { besideOthers } from '../runtime/beside-others.js';
 import { failureDetail } from './failure-detail.js';
 import { isFaultOfMessage } from './poison-hunt.js';
 import { LEDGER_ALONE } from './quota-gate.js';
@@ -25,6 +25,7 @@ import {
   attemptRedrive,
   kindOf,
   type LetterRedrive,
+  type RedriveAttempt,
   type RedriveChunk,
   type RedriveOrder,
   type RedrivePorts,
@@ -33,9 +34,6 @@ import {
 /** One database transaction: bounded in messages and, but for a single larger message, in bytes. */
 const CHUNK_LETTERS_MAX = 500;
 const CHUNK_BYTES_MAX = 8 * 1024 * 1024;
-const CONFLICT_RETRIES_MAX = 5;
-
-/** Grants nothing and refuses nothing: the locked accounts decide, and no delta is left in Redis. */
 
 /**
  * Redrives letters and returns what each came to, in their order.
@@ -101,17 +99,14 @@ function failedAgain({ topic, partition, kafkaOffset }: LetterSummary, error: un
 
 async function attemptChunk(ports: RedrivePorts, chunk: RedriveChunk, order: RedriveOrder): Promise<LetterRedrive[]> {
   const stillDead = new Map<string, LetterRedrive>();
-  for (let retries = 0; ;) {
-    try {
-      const { results, isFinal } = await ports.letters.transact(
-        (transaction) => attemptRedrive(ports, transaction, { chunk, order, stillDead }),
-        ({ isWritten }) => isWritten && !order.isDryRun,
-      );
-      if (isFinal) return [...stillDead.values(), ...results];
-      for (const result of results) stillDead.set(letterName(result.position), result);
-    } catch (error) {
-      retries += 1;
-      if (!isTollbookError(error, 'POSTGRES_CONFLICT') || retries > CONFLICT_RETRIES_MAX) throw error;
-    }
+  const attempt = (): Promise<RedriveAttempt> =>
+    ports.letters.transact(
+      (transaction) => attemptRedrive(ports, transaction, { chunk, order, stillDead }),
+      ({ isWritten }) => isWritten && !order.isDryRun,
+    );
+  for (;;) {
+    const { results, isFinal } = await besideOthers(attempt);
+    if (isFinal) return [...stillDead.values(), ...results];
+    for (const result of results) stillDead.set(letterName(result.position), result);
   }
 }

@@ -9,6 +9,7 @@ import type pg from 'pg';
 import { bookCommand, type CommandPorts } from '../ledger/commands/book-command.js';
 import { IDENTIFIER } from '../ledger/identifier.js';
 import { type OpenParked, pageParked, type ParkedFilter } from '../ledger/postgres/parked-usage.js';
+import { besideOthers } from '../runtime/beside-others.js';
 import { type ErrorCode, isTollbookError } from '../runtime/errors.js';
 
 /** What a run prices, and who hears how many traces it has looked at. */
@@ -70,13 +71,8 @@ async function priceOne(
 ): Promise<'COMMITTED' | 'FAILED' | ErrorCode> {
   const identity = { tenantId, key: parkedKey(traceId), actor, reason };
   try {
-    const { entry } = await bookCommand(ports, {
-      kind: 'price',
-      ...identity,
-      traceId,
-      prices: { book },
-      allowNegative,
-    });
+    const command = { kind: 'price' as const, ...identity, traceId, prices: { book }, allowNegative };
+    const { entry } = await besideOthers(() => bookCommand(ports, command));
     return entry.status === 'FAILED' ? 'FAILED' : 'COMMITTED';
   } catch (error) {
     if (isTollbookError(error) && OF_ONE_TRACE.includes(error.code)) return error.code;

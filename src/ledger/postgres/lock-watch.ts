@@ -13,6 +13,9 @@ import { LOCK_WAIT_MAX_MS } from './database-transaction.js';
 const ASK_AFTER_MS = LOCK_WAIT_MAX_MS / 2;
 const BLOCKERS_TOLD_MAX = 5;
 
+/** So many connections does work need that is to tell who is in its way: while one waits, the other asks. */
+export const CONNECTIONS_TO_NAME_BLOCKERS = 2;
+
 /** The login role sees what sessions of its own do; the role of the application sees of nobody what they do. */
 const AS_LOGIN = '; SET LOCAL role = none';
 

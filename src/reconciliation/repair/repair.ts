@@ -20,10 +20,10 @@ import { intake, type IntakeLimits, type UsageKind } from '../../consumers/intak
 import { LEDGER_ALONE } from '../../consumers/quota-gate.js';
 import type { StreamSource } from '../../ledger/batch.js';
 import { type DeadLetter, letterName, type LetterPosition } from '../../ledger/dead-letter.js';
-import { isTollbookError } from '../../runtime/errors.js';
+import { besideOthers } from '../../runtime/beside-others.js';
 import type { TopicReader } from '../topic/topic-reader.js';
 import { readLost } from './lost-messages.js';
-import { attemptRepair, type LostMessage, type MessageRepair } from './repair-attempt.js';
+import { attemptRepair, type LostMessage, type MessageRepair, type RepairAttempt } from './repair-attempt.js';
 import type { PostgresRepairStore, RepairSigner } from './repair-store.js';
 import { repairSource } from './repair-stream.js';
 
@@ -54,7 +54,6 @@ const PAGE = 2_000;
 /** One database transaction: bounded in messages and, but for a single larger message, in bytes. */
 const CHUNK_MESSAGES_MAX = 500;
 const CHUNK_BYTES_MAX = 8 * 1024 * 1024;
-const CONFLICT_RETRIES_MAX = 5;
 
 /** Grants nothing and refuses nothing: the locked accounts decide, and no delta is left in Redis. */
 
@@ -139,17 +138,14 @@ async function repairChunk(
   { source, lost }: RepairChunk,
 ): Promise<readonly MessageRepair[]> {
   let dead: ReadonlyMap<string, DeadLetter> = new Map();
-  for (let retries = 0; ;) {
-    try {
-      const attempt = await ports.store.transact(
-        (transaction) => attemptRepair(ports, transaction, { source, lost, dead, signer }),
-        ({ isWritten }) => isWritten && !isDryRun,
-      );
-      if (attempt.isFinal) return attempt.results;
-      dead = attempt.dead;
-    } catch (error) {
-      retries += 1;
-      if (!isTollbookError(error, 'POSTGRES_CONFLICT') || retries > CONFLICT_RETRIES_MAX) throw error;
-    }
+  const attemptOnce = (): Promise<RepairAttempt> =>
+    ports.store.transact(
+      (transaction) => attemptRepair(ports, transaction, { source, lost, dead, signer }),
+      ({ isWritten }) => isWritten && !isDryRun,
+    );
+  for (;;) {
+    const attempt = await besideOthers(attemptOnce);
+    if (attempt.isFinal) return attempt.results;
+    dead = attempt.dead;
   }
 }

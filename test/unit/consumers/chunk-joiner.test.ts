@@ -111,6 +111,20 @@ describe('the chunk joiner', () => {
     expect((await outcomes).map(codeOf)).to.deep.equal(['FENCED', 'charged']);
   });
 
+  it('charges a source alone whose account somebody keeps locked, until it is charged', async () => {
+    const charge = async (...codes: (ErrorCode | undefined)[]): Promise<void> => {
+      const outcomes = Promise.allSettled([joiner.charge(chunk(0, 1)), joiner.charge(chunk(1, 1))]);
+      await turns();
+      for (const code of codes) await charging.end(code);
+      await outcomes;
+    };
+    await charge('POSTGRES_LOCKED', 'POSTGRES_LOCKED', undefined);
+    await charge('POSTGRES_LOCKED', undefined);
+    await charge(undefined, undefined);
+    await charge(undefined);
+    expect(charging.transactions).to.deep.equal([['0', '1'], ['0'], ['1'], ['0'], ['1'], ['0'], ['1'], ['0', '1']]);
+  });
+
   it('does not ask a database that is away once for every chunk', async () => {
     const outcomes = Promise.allSettled([joiner.charge(chunk(0, 1)), joiner.charge(chunk(1, 1))]);
     await turns();

@@ -47,8 +47,9 @@ that name for the same provider. Each condition of a model is a row of prices: a
 of the input (above 200,000 tokens, …), hours of the week. A request is charged by one row; what no row prices is parked,
 never charged at another row. An explicit price of zero is a price. Meters are exclusive: input_tokens counts what no other
 meter of the input counts. Entries without a price are skipped and counted; fields that look like prices and were not
-understood are named. The same file again is not imported twice. Events are priced by the version that is in effect at
-their occurred_at; set TOLLBOOK_PRICE_BOOK to let consumers do so.`;
+understood are named. The same file again is not imported twice. Without --effective-from the first version of a book begins
+with the oldest usage that is parked, so that "unpriced price --all" can charge it; later ones begin now. Events are priced
+by the version that is in effect at their occurred_at; set TOLLBOOK_PRICE_BOOK to let consumers do so.`;
 
 /** Adds `prices` to the program. */
 export function registerPricesCommand(program: Command): void {
@@ -61,7 +62,11 @@ export function registerPricesCommand(program: Command): void {
     .argument('<file>', 'the public model price map, as JSON')
     .requiredOption('--book <name>', 'the book; the first import creates it', bookName)
     .requiredOption('--actor <who>', 'who imports it', plainText)
-    .option('--effective-from <time>', 'RFC 3339; now or later, but for the first version (default: now)', instantValue)
+    .option(
+      '--effective-from <time>',
+      'RFC 3339; now or later, but for the first version (default: now; of the first, the oldest parked usage)',
+      instantValue,
+    )
     .option('--currency <code>', 'currency of the prices', currencyCode, 'USD')
     .option('--dry-run', 'tell what would be imported, and write nothing')
     .option('--json', 'print the result as one JSON object')

@@ -7,6 +7,7 @@ import type { Command } from 'commander';
 import type pg from 'pg';
 import type { GivenPrices, PriceCommand } from '../ledger/commands/command.js';
 import { CONNECTIONS_TO_NAME_BLOCKERS } from '../ledger/postgres/lock-watch.js';
+import { displayAmount, formatAmount } from '../ledger/money.js';
 import { meteredUsage } from '../ledger/pricing.js';
 import { PostgresLedgerStore } from '../ledger/postgres/postgres-ledger-store.js';
 import {
@@ -17,9 +18,10 @@ import {
   type ParkedPosition,
 } from '../ledger/postgres/parked-usage.js';
 import { assertPriceBook } from '../ledger/postgres/price-books.js';
-import { type ParkedPricingResult, priceParked } from '../prices/price-parked.js';
+import { type ParkedPricingResult, type ParkedQuote, priceParked, quoteParked } from '../prices/price-parked.js';
 import { type Config, loadConfig } from '../runtime/config.js';
 import { TollbookError } from '../runtime/errors.js';
+import { nameMap } from '../runtime/name-map.js';
 import { createPostgresPool } from '../runtime/postgres.js';
 import { clockBeside } from '../runtime/postgres-time.js';
 import { defaultTerms } from './charging-parts.js';
@@ -49,6 +51,8 @@ interface ListFlags {
 
 interface PriceFlags extends Omit<GivenPrices, 'meters'> {
   readonly all?: boolean;
+  readonly dryRun?: boolean;
+  readonly yes?: boolean;
   readonly book?: string;
   readonly meter?: Readonly<Record<string, string>>;
   readonly currency?: string;
@@ -65,7 +69,7 @@ const LIMIT_MAX = 1000;
 const PRICE_HELP = `
 One trace:   tollbook unpriced price TENANT TRACE --output-per-1k 0.015 --key KEY --actor WHO --reason WHY
              tollbook unpriced price TENANT TRACE --book NAME --key KEY --actor WHO --reason WHY
-All of them: tollbook unpriced price --all --book NAME --actor WHO --reason WHY
+All of them: tollbook unpriced price --all --book NAME --actor WHO --reason WHY --dry-run, then --yes
 
 Given prices fill in what the event lacks, in the currency of the account, and win over what it carries. A price book
 prices every meter, by the version in effect at the event's occurred_at. The trace is charged by the rules of any
@@ -96,6 +100,8 @@ export function registerUnpricedCommand(program: Command): void {
     .option('--currency <code>', 'checked against the account; default: its currency', currencyCode)
     .option('--book <name>', 'price it from this book', bookName)
     .option('--all', 'price everything parked that the book knows')
+    .option('--dry-run', 'with --all: tell what it would come to, and write nothing')
+    .option('--yes', 'with --all: charge all that are parked')
     .option('--key <key>', 'idempotency key: names this command for ever', identifier)
     .requiredOption('--actor <who>', 'who gives the command', plainText)
     .requiredOption('--reason <text>', 'why', plainText)
@@ -160,6 +166,7 @@ function parkedJson({ tenantId, traceId, event, meters, source, recordedAt }: Op
 async function priceOne(tenantId: string | undefined, traceId: string | undefined, flags: PriceFlags): Promise<void> {
   const { key, actor, reason, currency, allowNegative = false } = flags;
   if (tenantId === undefined || traceId === undefined) throw usage('name a tenant and a trace, or --all');
+  if (flags.dryRun === true || flags.yes === true) throw usage('--dry-run and --yes are for --all');
   if (key === undefined) throw usage("required option '--key <key>' not specified");
   const command: PriceCommand = {
     kind: 'price',
@@ -197,21 +204,44 @@ async function priceAll(named: readonly (string | undefined)[], flags: PriceFlag
   const prices = pricesOf(flags);
   if (book === undefined || !('book' in prices)) throw usage('--all needs --book');
   const config = loadConfig();
-  const result = await withPool(config, async (pool) => {
+  await withPool(config, async (pool) => {
     await assertPriceBook(pool, book, 'book');
+    const parked = await countParked(pool);
+    if (flags.dryRun === true) {
+      const quote = await quoteParked(pool, book);
+      printText(json === true ? `${JSON.stringify(quoteJson(quote))}\n` : quoteText(book, quote));
+      return;
+    }
+    if (parked > 0 && flags.yes !== true)
+      throw usage(`${parked} traces are parked; look at a --dry-run, then add --yes`);
     const defaults = { currency: config.defaultCurrency, terms: defaultTerms(config) };
     const clock = clockBeside(pool, config.clockSkewMaxMs);
     await clock.check();
     const ports = { store: new PostgresLedgerStore(pool), clock, defaults };
-    const progress = startProgress({ label: 'pricing', total: await countParked(pool), unit: 'traces' });
+    const progress = startProgress({ label: 'pricing', total: parked, unit: 'traces' });
     try {
       const onProgress = (done: number): void => progress.set(done);
-      return await priceParked(pool, ports, { book, actor, reason, allowNegative, filter: {}, onProgress });
+      const result = await priceParked(pool, ports, { book, actor, reason, allowNegative, filter: {}, onProgress });
+      printText(json === true ? `${JSON.stringify(result)}\n` : allText(book, result));
     } finally {
       progress.stop();
     }
   });
-  printText(json === true ? `${JSON.stringify(result)}\n` : allText(book, result));
+}
+
+function quoteJson({ priced, amounts, left }: ParkedQuote): object {
+  const texts = [...amounts].map(([currency, amount]) => [currency, formatAmount(amount)] as const);
+  return { dryRun: true, wouldCharge: priced, amounts: nameMap(texts), left };
+}
+
+function quoteText(book: string, { priced, amounts, left }: ParkedQuote): string {
+  const sums = [...amounts].map(([currency, amount]) => `${displayAmount(amount)} ${currency}`);
+  const lines = [
+    `would charge ${priced} parked traces from price book ${book}${sums.length === 0 ? '' : `, ${sums.join(' and ')}`}`,
+    ...(left === 0 ? [] : [`still parked: ${left} (PRICE_MISSING)`]),
+    'nothing is written; whether balances cover it is decided when it is charged',
+  ];
+  return `${lines.join('\n')}\n`;
 }
 
 function allText(book: string, { committed, failed, left }: ParkedPricingResult): string {

@@ -7,6 +7,7 @@
  */
 import type pg from 'pg';
 import { insertVersion, type ImportedVersion, readLatestVersion, readPrices } from '../ledger/postgres/price-books.js';
+import { firstParkedAt } from '../ledger/postgres/parked-usage.js';
 import {
   assertNotRetroactive,
   modelKey,
@@ -20,7 +21,10 @@ import { isTollbookError, TollbookError } from '../runtime/errors.js';
 import { faultPoint } from '../runtime/fault-points.js';
 import type { PriceMap } from './price-map-reader.js';
 
-/** An import: which map into which book, in force from when (ISO 8601 UTC; default: now). */
+/**
+ * An import: which map into which book, in force from when (ISO 8601 UTC). Without a time: from now; of the first version of a
+ * book, from when the oldest parked usage was used, so that the book can price it.
+ */
 export interface PriceImport {
   readonly book: string;
   readonly map: PriceMap;
@@ -76,7 +80,7 @@ async function importOnce(pool: pg.Pool, wanted: PriceImport, nowMs: number): Pr
     return { outcome: 'unchanged', version: latest, changes: { added: 0, changed: 0, removed: 0, same } };
   }
   const importedAt = new Date(nowMs).toISOString();
-  const effectiveFrom = wanted.effectiveFrom ?? importedAt;
+  const effectiveFrom = wanted.effectiveFrom ?? (latest === undefined ? await firstFrom(pool, importedAt) : importedAt);
   assertNotRetroactive(latest, { effectiveFrom, now: importedAt });
   const { digest, models } = map;
   const version = {
@@ -89,6 +93,11 @@ async function importOnce(pool: pg.Pool, wanted: PriceImport, nowMs: number): Pr
   await insertVersion(pool, version, map.prices);
   await faultPoint('prices.written');
   return { outcome: 'imported', version, changes };
+}
+
+async function firstFrom(pool: pg.Pool, now: string): Promise<string> {
+  const first = await firstParkedAt(pool);
+  return first === undefined || first > now ? now : first;
 }
 
 /** A book that changed its currency would price nobody's events from then on. */

@@ -1,5 +1,6 @@
 /**
- * Owns: pricing everything that is parked from a price book, one idempotent command a trace.
+ * Owns: pricing everything that is parked from a price book, one idempotent command a trace; and telling what that would
+ * come to.
  * Does not own: the command (ledger/commands/price-usage.ts).
  * Invariants: the key of a command follows from its trace, so that a run that was cut off can be repeated; what the book
  * does not have stays parked; one page of traces in memory at a time.
@@ -8,6 +9,10 @@ import { createHash } from 'node:crypto';
 import type pg from 'pg';
 import { bookCommand, type CommandPorts } from '../ledger/commands/book-command.js';
 import { IDENTIFIER } from '../ledger/identifier.js';
+import { quoteFrom, type PricedVersion, priceQuestionOf, spanOf } from '../ledger/price-book.js';
+import { meteredUsage, unpricedMeters, usageCost } from '../ledger/pricing.js';
+import { amountNano, type AmountNano, ZERO } from '../ledger/money.js';
+import { readPricedVersions } from '../ledger/postgres/price-books.js';
 import { type OpenParked, pageParked, type ParkedFilter } from '../ledger/postgres/parked-usage.js';
 import { besideOthers } from '../runtime/beside-others.js';
 import { type ErrorCode, isTollbookError } from '../runtime/errors.js';
@@ -41,6 +46,48 @@ const OF_ONE_TRACE: readonly ErrorCode[] = [
   'MONEY_OUT_OF_RANGE',
   'IDEMPOTENCY_KEY_REUSED',
 ];
+
+/** What pricing would come to; whether a balance covers it is decided when it is done. */
+export interface ParkedQuote {
+  /** Traces that the book has every price for. */
+  readonly priced: number;
+  /** What they cost, by currency. */
+  readonly amounts: ReadonlyMap<string, AmountNano>;
+  /** Traces that would stay parked. */
+  readonly left: number;
+}
+
+/** Tells what pricing the parked traces from a book would come to. Reads only. Throws POSTGRES_*. */
+export async function quoteParked(pool: pg.Pool, book: string, filter: ParkedFilter = {}): Promise<ParkedQuote> {
+  const amounts = new Map<string, AmountNano>();
+  let [priced, left] = [0, 0];
+  let page: OpenParked[] = [];
+  do {
+    page = await pageParked(pool, filter, { after: page[page.length - 1], limit: PAGE_SIZE });
+    const span = spanOf(page.map(({ event }) => priceQuestionOf(event)));
+    const versions = span === undefined ? [] : await readPricedVersions(pool, book, span);
+    for (const { event } of page) {
+      const quote = quoteOne(event, versions);
+      if (quote === undefined) {
+        left += 1;
+        continue;
+      }
+      priced += 1;
+      amounts.set(quote.currency, amountNano((amounts.get(quote.currency) ?? ZERO) + quote.cost));
+    }
+  } while (page.length === PAGE_SIZE);
+  return { priced, amounts, left };
+}
+
+function quoteOne(
+  event: OpenParked['event'],
+  versions: readonly PricedVersion[],
+): { readonly currency: string; readonly cost: AmountNano } | undefined {
+  const pricing = quoteFrom(versions, priceQuestionOf(event));
+  if (pricing === undefined || unpricedMeters(meteredUsage(event.usage, pricing)).length > 0) return undefined;
+  const cost = usageCost(event.usage, pricing);
+  return cost.kind === 'priced' ? { currency: pricing.currency, cost: cost.amountNano } : undefined;
+}
 
 /** Prices the parked traces that a book knows, oldest first. Idempotent. Throws what `bookCommand` throws, but for one trace alone. */
 export async function priceParked(

@@ -52,6 +52,15 @@ describe('importing a price list', () => {
     expect(await rowsOf(book)).to.deep.equal(before);
   });
 
+  it('begins the first version of a book with the oldest usage that is parked, and each later one now', async () => {
+    await world.park('first-parked', { occurred_at: OLDEST });
+    await world.park('later-parked', { occurred_at: NOON });
+    const book = newBook();
+    expect((await importUnit(book)).version.effectiveFrom).to.equal(OLDEST);
+    const second = await importText(world.pool, DOUBLE_PRICES, { book, atMs: NOW_MS + 1 });
+    expect(second.version.effectiveFrom).to.equal(second.version.importedAt);
+  });
+
   it('makes another file the next version, and an older one the version after that', async () => {
     const book = newBook();
     await importUnit(book);

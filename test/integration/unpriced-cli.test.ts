@@ -76,12 +76,20 @@ describe('tollbook unpriced', function () {
     const tenantId = await parked('a', 'b', 'c');
     const one = await run('price', tenantId, 'a', '--book', 'list', '--key', 'k', ...WHY);
     expect(one.stdout).to.include('charged 1.00 USD for trace a').and.include('(list@1)');
-    const all = await run('price', '--all', '--book', 'list', ...WHY);
+    const asked = await run('price', '--all', '--book', 'list', ...WHY);
+    expect(asked.exitCode).to.equal(2);
+    expect(asked.stderr).to.match(/USAGE_INVALID: \d+ traces are parked; look at a --dry-run, then add --yes/);
+    const dry = await run('price', '--all', '--book', 'list', '--dry-run', ...WHY, '--json');
+    const quote = JSON.parse(dry.stdout) as { wouldCharge: number; amounts: { USD: string }; left: number };
+    expect(quote).to.deep.include({ dryRun: true, left: 0 });
+    expect(quote.amounts.USD).to.equal(`${quote.wouldCharge}.000000000`);
+    expect(await world.account(tenantId)).to.include({ balanceNano: 9_000_000_000n });
+    const all = await run('price', '--all', '--book', 'list', '--yes', ...WHY);
     expect(all.exitCode).to.equal(0);
     expect(all.stdout).to.match(/^charged \d+ parked traces from price book list\n$/);
     expect(all.stderr).to.match(/pricing: (\d+) of \1 traces/);
     expect(await world.account(tenantId)).to.include({ balanceNano: 7_000_000_000n });
-    const rest = await run('price', '--all', '--book', 'list', ...WHY, '--json');
+    const rest = await run('price', '--all', '--book', 'list', '--yes', ...WHY, '--json');
     expect(JSON.parse(rest.stdout)).to.deep.equal({ committed: 0, failed: 0, left: {} });
   });
 

@@ -57,6 +57,18 @@ interface ParkedRow {
 export const OPEN_USAGE = `NOT EXISTS (SELECT FROM ledger_entries e
   WHERE e.tenant_id = u.tenant_id AND e.trace_id = u.trace_id AND e.status IN ('COMMITTED', 'FAILED'))`;
 
+/** When the oldest usage was used that is open, in ISO 8601; undefined when there is none. Throws POSTGRES_*. */
+export async function firstParkedAt(pool: pg.Pool): Promise<string | undefined> {
+  try {
+    const { rows } = await pool.query<{ first: string | null }>(
+      `SELECT min(u.event ->> 'occurredAt') AS first FROM unpriced_usage u WHERE ${OPEN_USAGE}`,
+    );
+    return rows[0]?.first ?? undefined;
+  } catch (error) {
+    throw translatePostgresError(error);
+  }
+}
+
 /** A page of the open ones, oldest first. Throws POSTGRES_*. */
 export async function pageParked(
   pool: pg.Pool,

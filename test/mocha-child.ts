@@ -8,7 +8,7 @@ import { existsSync, readdirSync } from 'node:fs';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import Mocha from 'mocha';
-import type { TestCounts, TestFailure } from './test-counts.js';
+import type { FileTime, TestCounts, TestFailure } from './test-counts.js';
 
 const TIMEOUT_MS = 60_000;
 const SLOW_MS = 2000;
@@ -46,14 +46,25 @@ async function main(): Promise<void> {
   for (const file of order.suites.flatMap(testFilesOf)) mocha.addFile(file);
   await mocha.loadFilesAsync();
   const failures: TestFailure[] = [];
+  const msOf = new Map<string, number>();
   const runner = mocha.run(() => {
     const { passes, failures: failed, pending } = runner.stats ?? { passes: 0, failures: 1, pending: 0 };
-    const counts: TestCounts = { passed: passes, failed, skipped: pending, failures };
+    const counts: TestCounts = { passed: passes, failed, skipped: pending, failures, times: timesOf(msOf) };
     process.send?.(counts, () => process.disconnect());
   });
   runner.on('fail', (test, error: Error) => {
     failures.push({ title: test.fullTitle(), error: error.stack ?? error.message });
   });
+  const addTime = ({ file = '', duration = 0 }: Mocha.Runnable): void => {
+    msOf.set(file, (msOf.get(file) ?? 0) + duration);
+  };
+  runner.on('test end', addTime);
+  runner.on('hook end', addTime);
+}
+
+function timesOf(msOf: ReadonlyMap<string, number>): FileTime[] {
+  const root = fileURLToPath(new URL('.', import.meta.url));
+  return [...msOf].map(([file, ms]) => ({ file: path.relative(root, file), ms }));
 }
 
 await main();

@@ -43,8 +43,9 @@ interface Interruption {
   readonly children: Set<ChildProcess>;
 }
 
-const NOTHING_RAN: TestCounts = { passed: 0, failed: 0, skipped: 0, failures: [] };
-const CRASHED: TestCounts = { passed: 0, failed: 1, skipped: 0, failures: [] };
+const NOTHING_RAN: TestCounts = { passed: 0, failed: 0, skipped: 0, failures: [], times: [] };
+const CRASHED: TestCounts = { ...NOTHING_RAN, failed: 1 };
+const SLOWEST_SHOWN = 15;
 
 function readOptions(): RunOptions | undefined {
   const values = parseFlags();
@@ -114,11 +115,12 @@ async function runLanes(
 }
 
 function addUp(counts: readonly TestCounts[]): TestCounts {
-  return counts.reduce((sum, { passed, failed, skipped, failures }) => ({
+  return counts.reduce((sum, { passed, failed, skipped, failures, times }) => ({
     passed: sum.passed + passed,
     failed: sum.failed + failed,
     skipped: sum.skipped + skipped,
     failures: [...sum.failures, ...failures],
+    times: [...sum.times, ...times],
   }));
 }
 
@@ -182,10 +184,16 @@ async function main(): Promise<void> {
       return CRASHED;
     },
   );
+  if (options.grep === undefined) process.stdout.write(slowest(counts));
   const skipped = counts.skipped === 0 ? '' : `, ${counts.skipped} skipped`;
   for (const { title, error } of counts.failures) process.stdout.write(`\nfailed: ${title}\n${error}\n`);
   process.exitCode = counts.failed === 0 && counts.passed > 0 && interruption.signal === undefined ? 0 : 1;
   process.stdout.write(`\n${counts.passed} passed, ${counts.failed} failed${skipped}\n`);
+}
+
+function slowest({ times }: TestCounts): string {
+  const shown = [...times].sort((one, other) => other.ms - one.ms).slice(0, SLOWEST_SHOWN);
+  return `\nslowest files:\n${shown.map(({ file, ms }) => `${(ms / 1000).toFixed(1).padStart(7)} s  ${file}\n`).join('')}`;
 }
 
 await main();

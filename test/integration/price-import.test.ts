@@ -8,9 +8,9 @@ import { exampleFiles } from '../../src/simulator/simulate.js';
 import { failureOf } from '../support/command-samples.js';
 import { refusalOf } from '../support/ledger-rows.js';
 import { DOUBLE_PRICES, importText, newBook, priceMapText, UNIT_PRICES } from '../support/price-lists.js';
-import { ProtocolWorld } from '../support/protocol-world.js';
+import { batchOf, ProtocolWorld } from '../support/protocol-world.js';
 import { openOwnerPool } from '../support/test-database.js';
-import { NOON } from '../support/wire-usage.js';
+import { NOON, wireCompleted } from '../support/wire-usage.js';
 
 const NOW_MS = Date.parse(NOON) + 1000;
 const NOW = new Date(NOW_MS).toISOString();
@@ -50,15 +50,6 @@ describe('importing a price list', () => {
     const again = await importUnit(book, { atMs: NOW_MS + 60_000 });
     expect(again).to.deep.include({ outcome: 'unchanged', version: before.versions[0] });
     expect(await rowsOf(book)).to.deep.equal(before);
-  });
-
-  it('begins the first version of a book with the oldest usage that is parked, and each later one now', async () => {
-    await world.park('first-parked', { occurred_at: OLDEST });
-    await world.park('later-parked', { occurred_at: NOON });
-    const book = newBook();
-    expect((await importUnit(book)).version.effectiveFrom).to.equal(OLDEST);
-    const second = await importText(world.pool, DOUBLE_PRICES, { book, atMs: NOW_MS + 1 });
-    expect(second.version.effectiveFrom).to.equal(second.version.importedAt);
   });
 
   it('makes another file the next version, and an older one the version after that', async () => {
@@ -140,5 +131,20 @@ describe('importing a price list', () => {
       }
     }
     await owner.end();
+  });
+
+  it('begins the first version of a book with the oldest usage that is parked, and later ones now', async () => {
+    const oldest = '2026-03-15T09:00:00.000Z';
+    const parked = ['2026-03-15T11:00:00.000Z', oldest, NOON].map((occurredAt, index) =>
+      wireCompleted({
+        ...{ tenantId: 'parked', traceId: `parked-${index}` },
+        fields: { occurred_at: occurredAt, pricing: { currency: 'USD' } },
+      }),
+    );
+    batchOf(await world.protocol().charge(world.stream('completed').chunk(parked)));
+    const book = newBook();
+    expect((await importUnit(book)).version.effectiveFrom).to.equal(oldest);
+    const second = await importText(world.pool, DOUBLE_PRICES, { book, atMs: NOW_MS + 1 });
+    expect(second.version.effectiveFrom).to.equal(new Date(NOW_MS + 1).toISOString());
   });
 });

@@ -76,7 +76,8 @@ export function asyncApiDocument(): object {
         'What an LLM gateway tells the billing ledger: one event when a request is admitted, one when it has ended. ' +
         'Delivery may repeat and the two topics may overtake each other; a trace is charged once all the same. ' +
         'Meters exclude each other: each token is in exactly one of them, so input_tokens and output_tokens count what no ' +
-        'other meter counts. Ids that begin with a tilde are reserved for the ledger.',
+        'other meter counts. Ids that begin with a tilde are reserved for the ledger. ' +
+        'Record batches may be compressed with gzip, snappy, lz4 or zstd, to at most 16 MiB when decompressed.',
       license: { name: 'MIT' },
     },
     defaultContentType: 'application/json',

@@ -98,7 +98,7 @@ describe('the usage publisher on Kafka', function () {
     await deleteTopics(testKafka(), Object.values(topics));
   });
 
-  for (const compression of ['none', 'gzip'] as const) {
+  for (const compression of ['none', 'gzip', 'snappy', 'lz4', 'zstd'] as const) {
     it(`stores every acknowledged event once, in order per tenant, with gapless numbers (compression ${compression})`, async () => {
       const made = await publisher({ batchEventsMax: 50, compression });
       const acks = Array.from({ length: 500 }, (_, index) => [

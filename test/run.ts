@@ -1,8 +1,8 @@
 /**
  * Owns: `make test` after lint and build: brings up a stack of its own, runs mocha against it in child processes, and
  * takes the stack down in every ending.
- * How: the fault suite mostly waits for servers of its own, so it runs beside the others and its output follows theirs; what
- * measures a rate runs alone afterwards.
+ * How: the fault suite mostly waits for servers of its own, and two suites need none. They run beside the others, and their output
+ * follows; what measures a rate runs alone afterwards.
  * Does not own: how mocha is set up (mocha-child.ts).
  * Invariants: the last line is `N passed, N failed`, and what failed stands just above it, for of a long log often only the
  * end is kept; the exit code is 0 only when something passed and nothing failed.
@@ -15,11 +15,13 @@ import { stackDown, stackUp } from '../src/stack/local-stack.js';
 import { clusterStackDir } from './support/stack-folders.js';
 import { countsFrom, type TestCounts } from './test-counts.js';
 
-/** In the order they run: what needs least comes first. */
-const STEADY_SUITES = ['unit', 'simulation', 'property', 'contract', 'migration', 'integration'] as const;
+const SUITES_WITHOUT_SERVERS = ['unit', 'simulation'] as const;
+/** On the servers that all of them share, which some tests stop and start again. */
+const SHARING_SUITES = ['property', 'contract', 'migration', 'integration'] as const;
+/** Beside them; about as long. */
+const ASIDE_SUITES = ['fault', ...SUITES_WITHOUT_SERVERS] as const;
 const RATE_SUITES = ['speed', 'soak'] as const;
-const SUITES = [...STEADY_SUITES, 'fault', ...RATE_SUITES] as const;
-const SUITES_WITHOUT_SERVERS: readonly string[] = ['unit', 'simulation'];
+const SUITES = [...SUITES_WITHOUT_SERVERS, ...SHARING_SUITES, 'fault', ...RATE_SUITES] as const;
 const STACK_DIR = path.resolve('.tollbook', 'test-stack');
 /** Where the tests of the stack itself bring one up; known here, so that it goes down even if they are cut off. */
 const STACK_UNDER_TEST_DIR = path.resolve('.tollbook', 'stack-under-test');
@@ -96,20 +98,20 @@ async function runWithStack(options: RunOptions, interruption: Interruption): Pr
   }
 }
 
-/** Runs the steady suites beside the fault suite, then what measures a rate. */
+/** Runs the suites on shared servers beside the others, then what measures a rate. */
 async function runLanes(
   options: RunOptions,
   settings: Readonly<Record<string, string>>,
   interruption: Interruption,
 ): Promise<TestCounts> {
   const lane = (suites: readonly string[], folder: string, isAside = false): Promise<TestCounts> => {
-    const asked = { ...options, suites: options.suites.filter((suite) => suites.includes(suite)), isAside };
+    const asked = { ...options, suites: suites.filter((suite) => options.suites.includes(suite)), isAside };
     return runMocha(asked, { ...settings, TOLLBOOK_STACK_UNDER_TEST: folder }, interruption);
   };
-  const isAside = STEADY_SUITES.some((suite) => options.suites.includes(suite));
+  const isAside = SHARING_SUITES.some((suite) => options.suites.includes(suite));
   const sideBySide = await Promise.all([
-    lane(STEADY_SUITES, STACK_UNDER_TEST_DIR),
-    lane(['fault'], FAULT_STACK_DIR, isAside),
+    lane(SHARING_SUITES, STACK_UNDER_TEST_DIR),
+    lane(ASIDE_SUITES, FAULT_STACK_DIR, isAside),
   ]);
   return addUp([...sideBySide, await lane(RATE_SUITES, FAULT_STACK_DIR)]);
 }
@@ -177,7 +179,7 @@ async function main(): Promise<void> {
     return;
   }
   const interruption = watchSignals();
-  const serverless = options.suites.every((suite) => SUITES_WITHOUT_SERVERS.includes(suite));
+  const serverless = options.suites.every((suite) => SUITES_WITHOUT_SERVERS.some((name) => name === suite));
   const counts = await (serverless ? runMocha(options, {}, interruption) : runWithStack(options, interruption)).catch(
     (error: unknown) => {
       tell(error instanceof Error ? (error.stack ?? error.message) : String(error));

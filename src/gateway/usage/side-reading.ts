@@ -5,7 +5,14 @@
  * `problems`, and leaves the reading incomplete.
  */
 import { splitTotal, type TokenPart, usageOf } from './token-pools.js';
-import { type CountReader, NOTHING_READ, type UsageOptions, type UsageReading } from './usage-reading.js';
+import {
+  type CountReader,
+  type DeclaredTotals,
+  NOTHING_READ,
+  type UsageOptions,
+  type UsageReading,
+  type Writable,
+} from './usage-reading.js';
 
 /** The parts of one reading; totals include their parts. */
 export interface ReportedSides {
@@ -27,14 +34,14 @@ export function readingOf(sides: ReportedSides, counts: CountReader, options: Us
   const inputSide = splitTotal(input.total ?? 0, input.parts, options);
   const outputSide = splitTotal(output.total ?? 0, output.parts, options);
   const problems = [...counts.problems, ...inputSide.problems, ...outputSide.problems];
+  const declared: Writable<DeclaredTotals> = {};
   if (input.total === undefined) problems.push('the provider reported no input tokens');
+  else declared.inputTokens = input.total;
   if (output.total === undefined) problems.push('the provider reported no output tokens');
+  else declared.outputTokens = output.total;
   return {
     usage: usageOf(inputSide, outputSide, others),
-    declared: {
-      ...(input.total === undefined ? {} : { inputTokens: input.total }),
-      ...(output.total === undefined ? {} : { outputTokens: output.total }),
-    },
+    declared,
     complete: isFinal && problems.length === 0,
     priceClass,
     problems,

@@ -4,9 +4,8 @@
  * Invariants: the meters of a side add up to its total exactly, whatever the parts say: no token is counted twice and none
  * is dropped. Parts that exceed their total are cut at it, in their order, and named as a problem.
  */
-import { nameMap } from '../../runtime/name-map.js';
-import type { ExclusiveUsage, UsageOptions } from './usage-reading.js';
-import { isApart } from './usage-reading.js';
+import { nameMap, type NameMap, ownValue } from '../../runtime/name-map.js';
+import { type ExclusiveUsage, isApart, type UsageOptions, type Writable } from './usage-reading.js';
 
 /** A part of a total, and the meter that counts it. */
 export interface TokenPart {
@@ -39,21 +38,23 @@ export function splitTotal(total: number, parts: readonly TokenPart[], options: 
   return { rest, meters, problems };
 }
 
-/** Puts both sides and the counts that are no tokens together. */
+/** Puts both sides and the counts that are no tokens together. Built field by field: most requests have no meter at all. */
 export function usageOf(
   input: TokenSide,
   output: TokenSide,
   others: readonly (readonly [string, number | undefined])[] = [],
 ): ExclusiveUsage {
-  const meters = new Map<string, number>();
-  for (const [meter, quantity = 0] of [...input.meters, ...output.meters, ...others]) {
-    if (quantity > 0) meters.set(meter, (meters.get(meter) ?? 0) + quantity);
+  const usage: Writable<ExclusiveUsage> = { inputTokens: input.rest, outputTokens: output.rest };
+  let meters: NameMap<number> | undefined;
+  for (const counts of [input.meters, output.meters, others]) {
+    for (const [meter, quantity = 0] of counts) {
+      if (quantity === 0) continue;
+      meters ??= nameMap();
+      meters[meter] = (ownValue(meters, meter) ?? 0) + quantity;
+    }
   }
-  return {
-    inputTokens: input.rest,
-    outputTokens: output.rest,
-    ...(meters.size === 0 ? {} : { meters: nameMap(meters) }),
-  };
+  if (meters !== undefined) usage.meters = meters;
+  return usage;
 }
 
 /** Adds counts; undefined when none of them is known. */

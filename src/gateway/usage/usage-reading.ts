@@ -25,6 +25,9 @@ export interface DeclaredTotals {
   readonly outputTokens?: number;
 }
 
+/** The same fields while they are filled in. */
+export type Writable<T> = { -readonly [field in keyof T]: T[field] };
+
 /** Price classes that have a name of their own with every provider; a provider may report others. */
 export const PRICE_CLASSES = ['standard', 'priority', 'flex', 'batch'] as const;
 

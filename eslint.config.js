@@ -77,11 +77,18 @@ function restrictImports(files, ...patterns) {
   return { files, rules: { 'no-restricted-imports': ['error', { patterns }] } };
 }
 
-function forbidFolders(folder, forbidden) {
+function forbiddenFolders(folder, forbidden) {
   const regex = String.raw`^(\.\./)+(src/)?(${forbidden.join('|')})/`;
   const message = `src/${folder} must not import this folder: dependencies point inward (ARCHITECTURE.md).`;
-  return restrictImports([`src/${folder}/**/*.ts`], { regex, message });
+  return { regex, message };
 }
+
+/** What the independent total is summed from: neither what a gateway reads, nor how the ledger prices it. */
+const INDEPENDENT = ['exact-cost', 'settlement', 'expectation', 'simulated-request', 'provider-shapes'];
+const READING_OR_PRICING = {
+  regex: String.raw`gateway|ledger/(pricing|price-|entry-cost)`,
+  message: 'The independent total must not know how a gateway reads usage, nor how the ledger prices it.',
+};
 
 export default defineConfig(
   { ignores: ['dist/', 'contract/', 'coverage/', '.tollbook/', 'node_modules/'] },
@@ -150,6 +157,14 @@ export default defineConfig(
     regex: String.raw`^\.\./(?!${RUNTIME_MAY_IMPORT})`,
     message: 'src/runtime imports no other folder of src, except stack/discover.',
   }),
-  ...Object.entries(FORBIDDEN_FOLDERS).map(([folder, forbidden]) => forbidFolders(folder, forbidden)),
+  ...Object.entries(FORBIDDEN_FOLDERS).map(([folder, forbidden]) =>
+    restrictImports([`src/${folder}/**/*.ts`], forbiddenFolders(folder, forbidden)),
+  ),
+  // The last rule for a file holds, so it repeats what holds for the folder.
+  restrictImports(
+    INDEPENDENT.map((name) => `src/simulator/${name}.ts`),
+    READING_OR_PRICING,
+    forbiddenFolders('simulator', FORBIDDEN_FOLDERS.simulator),
+  ),
   { files: ['**/*.js'], languageOptions: { globals: { process: 'readonly' } } },
 );

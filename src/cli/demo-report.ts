@@ -4,6 +4,7 @@
  */
 import { ownValue } from '../runtime/name-map.js';
 import { plainTable } from './plain-table.js';
+import { reportedText } from './reported-text.js';
 import type pg from 'pg';
 import { displayAmount, parseAmount } from '../ledger/money.js';
 import type { AccountProof } from '../reconciliation/account-proof.js';
@@ -34,6 +35,7 @@ export interface DemoCounts {
 /** The demo in figures; amounts are decimal strings. */
 export interface DemoSummary extends DemoCounts {
   readonly published: number;
+  readonly reported: SimulationExpectation['reported'];
   readonly ledgerTotal: string;
   readonly expectedTotal: string;
   readonly tenantsDiffering: number;
@@ -127,6 +129,7 @@ export function summarise(run: {
   const accountsOk = proofs.accounts.problems.length === 0;
   return {
     published,
+    reported: expectation.reported,
     ...counts,
     ledgerTotal,
     expectedTotal,
@@ -158,7 +161,10 @@ function sameCounts(found: Readonly<Record<string, number>>, expected: Readonly<
 
 /** The demo as tables for a person, with what to try next. */
 export function demoTables(summary: DemoSummary, tenants: readonly DemoTenant[], out: string): string {
-  return [tenantTable(tenants), countTable(summary), proofTable(summary), nextSteps(summary, out), ''].join('\n');
+  const usage = reportedText(summary.reported);
+  return [tenantTable(tenants), countTable(summary), usage, proofTable(summary), nextSteps(summary, out), ''].join(
+    '\n',
+  );
 }
 
 function tenantTable(tenants: readonly DemoTenant[]): string {

@@ -20,6 +20,7 @@ import {
 } from '../simulator/simulation-options.js';
 import { plainTable } from './plain-table.js';
 import { startProgress } from './progress.js';
+import { reportedText } from './reported-text.js';
 
 type NumericOption = Exclude<keyof SimulationOptions, 'tenantPrefix' | 'reorder' | 'endAtMs'>;
 
@@ -31,7 +32,7 @@ const NUMERIC_OPTIONS: readonly (readonly [name: NumericOption, flags: string, d
   ['tenantSkew', '--tenant-skew <exponent>', 'how uneven the tenants are: 0 equal, 1 strongly'],
   ['unfundedShare', '--unfunded-share <share>', 'tenants that never get credit, 0 to 1'],
   ['streamShare', '--stream-share <share>', 'requests that stream, 0 to 1'],
-  ['meteredShare', '--metered-share <share>', 'requests that read input from a cache, 0 to 1'],
+  ['meteredShare', '--metered-share <share>', 'requests that use a cache, and those that reason, 0 to 1'],
   ['cancelledShare', '--cancelled-share <share>', 'requests that are cancelled, 0 to 1'],
   ['failedShare', '--failed-share <share>', 'requests that fail, 0 to 1'],
   ['abandonedShare', '--abandoned-share <share>', 'requests whose gateway dies before they complete, 0 to 1'],
@@ -176,5 +177,5 @@ function summaryText(expectation: SimulationExpectation, report: PublishReport |
     report === undefined
       ? `planned ${published.total} messages, sent none`
       : `published ${report.published} messages in ${(report.durationMs / 1000).toFixed(1)} s (${report.messagesPerSecond}/s)`;
-  return `${table.toString()}\n${told}\nper tenant, with the opening credit each one needs: ${out}`;
+  return `${table.toString()}\n${reportedText(expectation.reported)}\n${told}\nper tenant, with the opening credit each one needs: ${out}`;
 }

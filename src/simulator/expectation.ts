@@ -7,8 +7,9 @@
  */
 import type { DeadLetterReason } from '../ledger/dead-letter.js';
 import { type AmountNano, amountNano, formatAmount } from '../ledger/money.js';
+import { countReachOf, usageShapeOf, type UsageShape } from './provider-shapes.js';
 import type { Settlement, Standing } from './settlement.js';
-import type { SimulatedRequest } from './simulated-request.js';
+import { hasCompleted, hasFurtherMeter, type SimulatedRequest } from './simulated-request.js';
 import type { SimulationOptions } from './simulation-options.js';
 import type { TenantPopulation } from './tenant-population.js';
 import type { TopicRole } from './wire-event.js';
@@ -62,6 +63,11 @@ export interface SimulationExpectation {
     readonly deadLetters: Readonly<Partial<Record<DeadLetterReason, number>>>;
     readonly deadLettersTotal: number;
   };
+  /** Completed requests by the shape in which their provider reports usage, and how many streams were cut before its end. */
+  readonly reported: {
+    readonly shapes: Readonly<Record<UsageShape, number>>;
+    readonly cutStreams: number;
+  };
   /** How the requests ended, and how many streamed or carried a further meter. */
   readonly outcomes: Readonly<Record<SimulatedRequest['fate']['kind'] | 'streamed' | 'metered', number>>;
   readonly orderDependent: {
@@ -103,6 +109,14 @@ export class ExpectationTally {
     streamed: 0,
     metered: 0,
   };
+  readonly #shapes: Record<UsageShape, number> = {
+    openAiChat: 0,
+    openAiResponses: 0,
+    anthropic: 0,
+    gemini: 0,
+    liteLlm: 0,
+  };
+  #cutStreams = 0;
   readonly #entries = { min: 0, max: 0 };
 
   constructor(readonly population: TenantPopulation) {
@@ -123,10 +137,17 @@ export class ExpectationTally {
     this.#messages.repeats += messages.repeats;
     this.#outcomes[fate.kind] += 1;
     if (request.stream) this.#outcomes.streamed += 1;
-    if (request.usage.cachedInputTokens !== undefined) this.#outcomes.metered += 1;
+    if (hasFurtherMeter(request.usage)) this.#outcomes.metered += 1;
+    this.#addReport(request);
     if (!isBillable) return;
     this.#entries.min += 1;
     this.#entries.max += messages.pending > 0 && messages.completed > 0 ? 2 : 1;
+  }
+
+  #addReport(request: SimulatedRequest): void {
+    if (!hasCompleted(request)) return;
+    this.#shapes[usageShapeOf(request)] += 1;
+    if (countReachOf(request) === 'cut') this.#cutStreams += 1;
   }
 
   /** Adds a malformed message with the reason its dead letter must carry. */
@@ -163,6 +184,7 @@ export class ExpectationTally {
         deadLetters: Object.fromEntries(this.#deadLetters),
         deadLettersTotal: [...this.#deadLetters.values()].reduce((sum, count) => sum + count, 0),
       },
+      reported: { shapes: { ...this.#shapes }, cutStreams: this.#cutStreams },
       outcomes: { ...this.#outcomes },
       orderDependent: {
         entries: { ...this.#entries },

@@ -5,7 +5,7 @@
  * would depend on the order of arrival, or on an account that may not exist, is left out.
  */
 import { CONFLICTING_POISON, LARGE_POISON, POISON_KINDS, type PoisonKind } from './poison.js';
-import { type RequestSources, requestOf, type SimulatedRequest } from './simulated-request.js';
+import { NO_USAGE, type RequestSources, requestOf, type SimulatedRequest } from './simulated-request.js';
 import type { TopicRole } from './wire-event.js';
 
 /** One malformed message before it is spoiled. */
@@ -80,7 +80,7 @@ function goodRequest(number: number, fundedTenant: number | undefined, sources: 
     ...request,
     fate: { kind: 'succeeded' },
     tenant: fundedTenant ?? request.tenant,
-    usage: { inputTokens: request.promptTokens, outputTokens: 1, cachedInputTokens: undefined },
+    usage: { ...NO_USAGE, inputTokens: request.promptTokens, outputTokens: 1 },
   };
 }
 

@@ -18,6 +18,10 @@ export interface PricedModel {
   readonly outputPer1k: string;
   /** Price of input tokens read from the provider's cache; absent when the map names none. */
   readonly cachedInputPer1k?: string;
+  /** Price of input tokens written to that cache; absent when the map names none. */
+  readonly cacheCreationPer1k?: string;
+  /** Price of output tokens spent on reasoning; absent when they cost what other output costs. */
+  readonly reasoningPer1k?: string;
 }
 
 /** A price map as read: its chat models with prices, in the order of the file, and the SHA-256 of the file's text. */
@@ -33,6 +37,13 @@ const Exact = Decimal.clone({ precision: 400 });
 
 /** A token must cost at least one nano-unit, so that no usage rounds to zero. */
 const PER_1K_MIN = new Exact('0.000001');
+
+/** Prices that a model may have besides those of input and output, by the field of the map that holds them. */
+const FURTHER_PRICES = [
+  ['cachedInputPer1k', 'cache_read_input_token_cost'],
+  ['cacheCreationPer1k', 'cache_creation_input_token_cost'],
+  ['reasoningPer1k', 'output_cost_per_reasoning_token'],
+] as const;
 
 const STRING_OR_NUMBER = /"(?:[^"\\]|\\.)*"|-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?/g;
 const NUMBER_LITERAL = /^\d{1,30}(?:\.\d{1,100})?(?:[eE][+-]?\d{1,2})?$/;
@@ -103,9 +114,14 @@ function pricedModel(model: string, row: QuotedModel, path: string): PricedModel
   const inputPer1k = price('input_cost_per_token');
   const outputPer1k = price('output_cost_per_token');
   if (inputPer1k === undefined || outputPer1k === undefined) return [];
-  const cachedInputPer1k = price('cache_read_input_token_cost');
-  const cached = cachedInputPer1k === undefined ? {} : { cachedInputPer1k };
-  return [{ model, provider: row['litellm_provider'], inputPer1k, outputPer1k, ...cached }];
+  const priced: { -readonly [name in keyof PricedModel]: PricedModel[name] } = {
+    ...{ model, provider: row['litellm_provider'], inputPer1k, outputPer1k },
+  };
+  for (const [name, field] of FURTHER_PRICES) {
+    const per1k = price(field);
+    if (per1k !== undefined) priced[name] = per1k;
+  }
+  return [priced];
 }
 
 function priceOf(where: { row: QuotedModel; name: string; model: string; path: string }): string | undefined {

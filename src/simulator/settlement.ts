@@ -1,7 +1,8 @@
 /**
  * Owns: what the ledger must make of each request, and for how much: the simulator's own reading of the rules.
  * Does not own: sums (expectation.ts).
- * Invariants: depends on the request and on whether its tenant has credit, never on the order in which messages arrive:
+ * Invariants: costs come from the request's own exclusive counts, never from what a gateway read (gateway-reading.ts);
+ * depends on the request and on whether its tenant has credit, never on the order in which messages arrive:
  * funded tenants have credit for everything, unfunded ones for nothing and they never stream.
  */
 import { type AmountNano, ZERO } from '../ledger/money.js';
@@ -59,8 +60,13 @@ function costOf({ model, usage }: SimulatedRequest): AmountNano {
     { quantity: usage.inputTokens, per1k: model.inputPer1k },
     { quantity: usage.outputTokens, per1k: model.outputPer1k },
   ];
-  if (usage.cachedInputTokens === undefined || model.cachedInputPer1k === undefined) return exactCost(charges);
-  return exactCost([...charges, { quantity: usage.cachedInputTokens, per1k: model.cachedInputPer1k }]);
+  const add = (quantity: number | undefined, per1k: string | undefined): void => {
+    if (quantity !== undefined && per1k !== undefined) charges.push({ quantity, per1k });
+  };
+  add(usage.cachedInputTokens, model.cachedInputPer1k);
+  add(usage.cacheCreationInputTokens, model.cacheCreationPer1k);
+  add(usage.reasoningOutputTokens, model.reasoningPer1k);
+  return exactCost(charges);
 }
 
 function isWithoutUsage({ usage }: SimulatedRequest): boolean {

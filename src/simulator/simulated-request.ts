@@ -5,6 +5,7 @@
  * keeps none of them; a tenant without credit never streams; every charge that is not void costs at least one nano-unit.
  */
 import type { PriceMap, PricedModel } from './price-map.js';
+import { reportsCacheWrites, reportsReasoning } from './provider-shapes.js';
 import type { RandomSource, SeededRandom } from './seeded-random.js';
 import type { SimulationOptions } from './simulation-options.js';
 import type { TenantPopulation } from './tenant-population.js';
@@ -45,12 +46,18 @@ export interface SimulatedRequest {
   readonly endMs: number;
 }
 
-/** The quantities of a completed request. */
+/** The quantities of a completed request; each token is in one of them, but for `thoughtTokens`. Absent meters are undefined. */
 export interface SimulatedUsage {
   readonly inputTokens: number;
   readonly outputTokens: number;
-  /** Input tokens read from the provider's cache, metered apart; undefined when the event carries no such meter. */
+  /** Input tokens read from the provider's cache. */
   readonly cachedInputTokens: number | undefined;
+  /** Input tokens written to the provider's cache. */
+  readonly cacheCreationInputTokens: number | undefined;
+  /** Output tokens spent on reasoning, where the model has a price for them. */
+  readonly reasoningOutputTokens: number | undefined;
+  /** Of `outputTokens`, those spent on reasoning that costs what other output costs: providers report them all the same. */
+  readonly thoughtTokens: number;
 }
 
 /** What requests are made of. */
@@ -66,7 +73,15 @@ const KEYS_PER_TENANT = 3;
 const OUTPUT_BOUNDS: readonly [undefined, ...(number | undefined)[]] = [undefined, 256, 1024, 8192];
 const SKIP_FORMS: readonly [SkipForm, ...SkipForm[]] = ['internal', 'noPricing', 'noTenant'];
 const UNPRICED_FORMS: readonly [UnpricedForm, ...UnpricedForm[]] = ['inputMissing', 'outputMissing', 'meterMissing'];
-const NO_USAGE: SimulatedUsage = { inputTokens: 0, outputTokens: 0, cachedInputTokens: undefined };
+/** Nothing but input and output, and none of those. */
+export const NO_USAGE: SimulatedUsage = {
+  inputTokens: 0,
+  outputTokens: 0,
+  cachedInputTokens: undefined,
+  cacheCreationInputTokens: undefined,
+  reasoningOutputTokens: undefined,
+  thoughtTokens: 0,
+};
 
 /** Makes the request of a number, from 0. */
 export function requestOf(number: number, sources: RequestSources): SimulatedRequest {
@@ -107,6 +122,15 @@ export function hasCompleted(request: SimulatedRequest): boolean {
   return request.fate.kind !== 'abandoned';
 }
 
+/** Tells whether usage is counted in any other meter than input and output. */
+export function hasFurtherMeter({
+  cachedInputTokens,
+  cacheCreationInputTokens,
+  reasoningOutputTokens,
+}: SimulatedUsage): boolean {
+  return (cachedInputTokens ?? cacheCreationInputTokens ?? reasoningOutputTokens) !== undefined;
+}
+
 /** One draw decides, so that the shares are those of all requests; an unfunded tenant's gateways never die mid-stream. */
 function drawFate(random: SeededRandom, options: SimulationOptions, funded: boolean): Fate {
   let left = random.fraction();
@@ -135,17 +159,34 @@ interface UsageDraw {
 }
 
 function drawUsage(random: SeededRandom, draw: UsageDraw): SimulatedUsage {
-  const { promptTokens, generatedTokens, fate, model } = draw;
+  const { promptTokens, generatedTokens, fate, model, meteredShare } = draw;
   const part = random.fraction();
-  const metered = random.fraction() < draw.meteredShare && model.cachedInputPer1k !== undefined;
+  const metered = random.fraction() < meteredShare && model.cachedInputPer1k !== undefined;
+  const writtenPart = random.fraction();
+  const thinks = random.fraction() < meteredShare && reportsReasoning(model);
+  const thoughtPart = random.fraction();
   if ((fate.kind === 'cancelled' || fate.kind === 'failed') && fate.used === 'none') return NO_USAGE;
-  const cached = Math.floor(promptTokens * part);
-  const withCache = fate.kind === 'unpriced' ? fate.form === 'meterMissing' : metered;
+  const unpriced = fate.kind === 'unpriced';
+  const withCache = unpriced ? fate.form === 'meterMissing' : metered;
+  const cached = withCache ? Math.floor(promptTokens * part) : 0;
+  const mayWrite = withCache && !unpriced && model.cacheCreationPer1k !== undefined && reportsCacheWrites(model);
+  const written = mayWrite ? Math.floor((promptTokens - cached) * writtenPart) : 0;
+  const outputTokens = outputTokensOf(fate, generatedTokens, part);
+  const thoughts = thinks && !unpriced ? Math.floor(outputTokens * thoughtPart) : 0;
+  const reasoning = model.reasoningPer1k === undefined ? 0 : thoughts;
   return {
-    inputTokens: withCache ? promptTokens - cached : promptTokens,
-    outputTokens: outputTokensOf(fate, generatedTokens, part),
+    inputTokens: promptTokens - cached - written,
+    outputTokens: outputTokens - reasoning,
     cachedInputTokens: withCache ? Math.max(1, cached) : undefined,
+    cacheCreationInputTokens: aboveZero(written),
+    reasoningOutputTokens: aboveZero(reasoning),
+    thoughtTokens: thoughts - reasoning,
   };
+}
+
+/** A meter that counts nothing is left out. */
+function aboveZero(tokens: number): number | undefined {
+  return tokens > 0 ? tokens : undefined;
 }
 
 /** A failed request produced nothing, a cancelled one a part. */

@@ -34,7 +34,10 @@ export interface SimulationOptions {
   readonly unpricedShare: number;
   /** Share of requests that are not billable: internal, without pricing, or without a tenant. */
   readonly skippedShare: number;
-  /** Share of requests that read part of their input from the provider's cache, where the model has a price for it. */
+  /**
+   * Share of requests that read part of their input from the provider's cache, where the model has a price for it (and write
+   * another part to it, likewise); as many spend part of their output on reasoning.
+   */
   readonly meteredShare: number;
   /** Share of messages that are published a second time. */
   readonly duplicates: number;

@@ -1,11 +1,12 @@
 /**
  * Owns: the JSON form in which a simulated request is published, written here apart from the contract on purpose: a gateway
  * in another language writes it by hand, too.
- * Does not own: malformed messages (poison.ts).
+ * Does not own: how the gateway reads its provider's usage (gateway-reading.ts), malformed messages (poison.ts).
  * Invariants: fields that are absent are left out, never null; prices are strings; keys keep their order, so that equal
  * events are equal bytes. Built field by field: conditional spreads made an event three times as dear.
  */
-import type { SimulatedRequest } from './simulated-request.js';
+import { gatewayReading } from './gateway-reading.js';
+import { type Fate, hasFurtherMeter, type SimulatedRequest } from './simulated-request.js';
 
 /** What a topic carries. */
 export const TOPIC_ROLES = ['pending', 'completed'] as const;
@@ -46,17 +47,25 @@ function pendingEvent(request: SimulatedRequest, envelope: Envelope): WireObject
 }
 
 function completedEvent(request: SimulatedRequest, envelope: Envelope): WireObject {
-  const { fate, usage } = request;
-  const quantities: WireObject = { input_tokens: usage.inputTokens, output_tokens: usage.outputTokens };
-  if (usage.cachedInputTokens !== undefined) quantities['meters'] = { cached_input_tokens: usage.cachedInputTokens };
+  const { fate } = request;
+  const { usage, complete, priceClass } = gatewayReading(request);
+  const quantities: WireObject = { input_tokens: usage?.inputTokens ?? 0, output_tokens: usage?.outputTokens ?? 0 };
+  if (usage?.meters !== undefined) quantities['meters'] = { ...usage.meters };
   const event = identity(request, envelope, request.endMs);
-  event['outcome'] = fate.kind === 'cancelled' || fate.kind === 'failed' ? fate.kind : 'succeeded';
+  if (priceClass !== undefined) event['price_class'] = priceClass;
+  event['outcome'] = outcomeOf(fate, complete);
   event['usage'] = quantities;
   addPricing(event, request);
   if (request.stream && request.saysAllowNegative) event['allow_negative'] = true;
   if (fate.kind === 'skipped' && fate.form === 'internal') event['skip_reason'] = 'internal';
   if (envelope.producer !== undefined) event['producer'] = envelope.producer;
   return event;
+}
+
+/** A request whose provider did not finish its count has not succeeded, whatever its client was told. */
+function outcomeOf(fate: Fate, complete: boolean): string {
+  if (fate.kind === 'cancelled' || fate.kind === 'failed') return fate.kind;
+  return complete ? 'succeeded' : 'cancelled';
 }
 
 function identity({ apiKey, model, stream }: SimulatedRequest, envelope: Envelope, atMs: number): WireObject {
@@ -73,17 +82,29 @@ function identity({ apiKey, model, stream }: SimulatedRequest, envelope: Envelop
   return event;
 }
 
-function addPricing(event: WireObject, { fate, model, usage }: SimulatedRequest): void {
+function addPricing(event: WireObject, request: SimulatedRequest): void {
+  const { fate, model } = request;
   if (fate.kind === 'skipped' && fate.form === 'noPricing') return;
   const lacking = fate.kind === 'unpriced' ? fate.form : undefined;
   const pricing: WireObject = {};
   if (lacking !== 'inputMissing') pricing['input_per_1k'] = model.inputPer1k;
   if (lacking !== 'outputMissing') pricing['output_per_1k'] = model.outputPer1k;
   pricing['currency'] = 'USD';
-  const hasMeter = usage.cachedInputTokens !== undefined && lacking !== 'meterMissing';
-  if (hasMeter && model.cachedInputPer1k !== undefined) {
-    pricing['meters'] = { cached_input_tokens: model.cachedInputPer1k };
-  }
+  if (lacking !== 'meterMissing') addMeterPrices(pricing, request);
   pricing['price_version'] = 'simulated-1';
   event['pricing'] = pricing;
+}
+
+/** Prices of the further meters that the request uses; those of the others would only be bytes. */
+function addMeterPrices(pricing: WireObject, { model, usage }: SimulatedRequest): void {
+  if (!hasFurtherMeter(usage)) return;
+  const { cachedInputTokens: cached, cacheCreationInputTokens: written, reasoningOutputTokens: reasoning } = usage;
+  const { cachedInputPer1k, cacheCreationPer1k, reasoningPer1k } = model;
+  const prices: WireObject = {};
+  if (cached !== undefined && cachedInputPer1k !== undefined) prices['cached_input_tokens'] = cachedInputPer1k;
+  if (written !== undefined && cacheCreationPer1k !== undefined) {
+    prices['cache_creation_input_tokens'] = cacheCreationPer1k;
+  }
+  if (reasoning !== undefined && reasoningPer1k !== undefined) prices['reasoning_output_tokens'] = reasoningPer1k;
+  pricing['meters'] = prices;
 }

@@ -100,6 +100,20 @@ describe('charging exactly once', function () {
     await assertAllCharged();
   });
 
+  it('charges what was read from the shape of every provider, and what a cut stream had counted, as the total says', async () => {
+    const { shapes, cutStreams } = charged[0]!.expectation.reported;
+    expect(Math.min(...Object.values(shapes), cutStreams)).to.be.above(0);
+    const rows = await world.rows<{ meter: string }>(
+      `SELECT DISTINCT meter FROM ledger_entries, jsonb_object_keys(meters) AS meter WHERE status = 'COMMITTED'`,
+    );
+    const meters = rows.map(({ meter }) => meter);
+    expect(meters).to.include.members([
+      'cached_input_tokens',
+      'cache_creation_input_tokens',
+      'reasoning_output_tokens',
+    ]);
+  });
+
   it('accounts for every message of the topics in the counts of the sealed batches', async () => {
     const [sums] = await world.rows<Record<string, string>>(
       `SELECT sum(charged) AS entries, sum(duplicates + superseded) AS without, sum(skipped) AS skipped,

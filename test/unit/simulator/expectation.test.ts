@@ -4,13 +4,19 @@ import { expect } from 'chai';
 import { amountNano, formatAmount } from '../../../src/ledger/money.js';
 import { ExpectationTally } from '../../../src/simulator/expectation.js';
 import { createPlan } from '../../../src/simulator/plan.js';
+import { readPriceMap } from '../../../src/simulator/price-map.js';
 import { type Settlement, settlementOf } from '../../../src/simulator/settlement.js';
-import type { Fate, SimulatedRequest, SimulatedUsage } from '../../../src/simulator/simulated-request.js';
+import {
+  type Fate,
+  NO_USAGE,
+  type SimulatedRequest,
+  type SimulatedUsage,
+} from '../../../src/simulator/simulated-request.js';
+import { exampleFiles } from '../../../src/simulator/simulate.js';
 import { PRICES, quietOptions, TRACE, wildOptions } from './simulation-inputs.js';
 
 const [plain, cached = plain] = PRICES.models;
-const USED: SimulatedUsage = { inputTokens: 1187, outputTokens: 402, cachedInputTokens: undefined };
-const UNUSED: SimulatedUsage = { inputTokens: 0, outputTokens: 0, cachedInputTokens: undefined };
+const USED: SimulatedUsage = { ...NO_USAGE, inputTokens: 1187, outputTokens: 402 };
 
 function request(changes: Partial<SimulatedRequest> = {}): SimulatedRequest {
   return {
@@ -50,8 +56,19 @@ describe('settlement of a simulated request', () => {
   });
 
   it('adds cached input at its own price: 187 × 0.003/1k + 402 × 0.015/1k + 1000 × 0.0003/1k = 0.006891', () => {
-    const usage = { inputTokens: 187, outputTokens: 402, cachedInputTokens: 1000 };
+    const usage = { ...NO_USAGE, inputTokens: 187, outputTokens: 402, cachedInputTokens: 1000 };
     expect(settled({ model: cached, usage })).to.deep.equal(['committed', '0.006891000', NIL, NIL]);
+  });
+
+  it('adds cache writes and reasoning: 187 × 0.003 + 302 × 0.015 + 700 × 0.0003 + 300 × 0.00375 + 100 × 0.02, per 1k', () => {
+    const model = { ...cached, cacheCreationPer1k: '0.00375', reasoningPer1k: '0.02' };
+    const counts = { inputTokens: 187, cachedInputTokens: 700, cacheCreationInputTokens: 300 };
+    const usage = { ...NO_USAGE, ...counts, outputTokens: 302, reasoningOutputTokens: 100 };
+    expect(settled({ model, usage })).to.deep.equal(['committed', '0.008426000', NIL, NIL]);
+  });
+
+  it('charges reasoning without a price of its own as the output it is part of', () => {
+    expect(settled({ usage: { ...USED, thoughtTokens: 300 } })).to.deep.equal(settled({ usage: USED }));
   });
 
   it('collects nothing from a tenant without credit', () => {
@@ -70,7 +87,7 @@ describe('settlement of a simulated request', () => {
 
   it('charges a cancelled request what it used, and voids it when it used nothing', () => {
     expect(settled({ fate: { kind: 'cancelled', used: 'some' } })[0]).to.equal('committed');
-    const unused = { fate: { kind: 'failed', used: 'none' }, usage: UNUSED, stream: true } as const;
+    const unused = { fate: { kind: 'failed', used: 'none' }, usage: NO_USAGE, stream: true } as const;
     expect(settled(unused)).to.deep.equal(['voided', NIL, NIL, NIL]);
   });
 
@@ -160,13 +177,17 @@ describe('expectation', () => {
     expect(share(outcomes.unpriced)).to.be.closeTo(0.05, 0.01);
     expect(share(outcomes.skipped)).to.be.closeTo(0.1, 0.01);
     expect(share(totals.voided)).to.be.closeTo(0.1, 0.01);
+    expect(outcomes.metered / published.completed).to.be.within(0.1, 0.4);
     const originals = published.total - expected.repeats - expected.deadLettersTotal;
     expect(expected.repeats / originals).to.be.closeTo(0.2, 0.01);
     expect(expected.deadLettersTotal).to.equal(Math.round(originals * 0.05));
   });
 
-  it('equals what the published completions say, priced with decimal.js', () => {
-    const plan = createPlan(wildOptions({ poison: 0, unfundedShare: 0 }), { trace: TRACE, prices: PRICES });
+  it('equals what the published completions say, priced with decimal.js, in the shape of every provider', async () => {
+    const prices = await readPriceMap(exampleFiles().pricesFile);
+    const plan = createPlan(wildOptions({ poison: 0, unfundedShare: 0 }), { trace: TRACE, prices });
+    const { shapes, cutStreams } = plan.expectation.reported;
+    expect(Math.min(...Object.values(shapes), cutStreams)).to.be.above(0);
     const costs = new Map<string, bigint>();
     for (const { role, value } of plan.messages()) {
       if (role === 'completed') addCost(costs, JSON.parse(String(value)) as Completion);

@@ -42,6 +42,17 @@ describe('price map', () => {
     }
   });
 
+  it('reads the prices of cache writes and of reasoning where a model has them', async () => {
+    const { models } = await readPriceMap(exampleFiles().pricesFile);
+    const found = (name: string): (string | undefined)[] => {
+      const model = models.find((each) => each.model === name);
+      return [model?.cachedInputPer1k, model?.cacheCreationPer1k, model?.reasoningPer1k];
+    };
+    expect(found('claude-haiku-4-5')).to.deep.equal(['0.0001', '0.00125', undefined]);
+    expect(found('gemini/gemini-2.5-flash-lite')).to.deep.equal(['0.00001', undefined, '0.0004']);
+    expect(found('command-r7b-12-2024')).to.deep.equal([undefined, undefined, undefined]);
+  });
+
   it('does not touch numbers inside strings', () => {
     const text =
       '{"m 1.5e-3 \\" 2": {"mode":"chat","litellm_provider":"a","input_cost_per_token":1e-6,"output_cost_per_token":2e-6}}';

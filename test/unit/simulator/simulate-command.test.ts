@@ -52,5 +52,8 @@ describe('tollbook simulate', () => {
   it('prints a table of what the ledger must say', async () => {
     const printed = await run('--plan-only', '--requests', '100', '--out', join(folder, 'table.json'));
     expect(printed).to.contain('charged (committed)').and.to.contain('sent none');
+    expect(printed).to.match(
+      /usage reported in the providers' shapes: OpenAI chat \d+, .*Gemini \d+.*; \d+ streams cut/,
+    );
   });
 });

@@ -1,6 +1,10 @@
 /** Owns: small traces, prices and options for the tests of the simulator. */
 import { parsePriceMap, type PriceMap } from '../../../src/simulator/price-map.js';
+import { randomSource } from '../../../src/simulator/seeded-random.js';
+import { requestOf, type SimulatedRequest } from '../../../src/simulator/simulated-request.js';
 import { resolveOptions, type SimulationOptions } from '../../../src/simulator/simulation-options.js';
+import { createPopulation } from '../../../src/simulator/tenant-population.js';
+import { createTimeline } from '../../../src/simulator/timeline.js';
 import { parseTrace, type Trace } from '../../../src/simulator/trace-file.js';
 
 /** The end of every simulation of these tests. */
@@ -42,6 +46,15 @@ export function quietOptions(changes: Partial<SimulationOptions> = {}): Simulati
     endAtMs: END_AT_MS,
   };
   return resolveOptions({ ...quiet, ...changes }, END_AT_MS);
+}
+
+/** The requests of a simulation, without the messages they send. */
+export function requestsOf(options: SimulationOptions, prices: PriceMap): SimulatedRequest[] {
+  const random = randomSource(String(options.seed));
+  const population = createPopulation(options, random);
+  const timeline = createTimeline(TRACE, options.requests);
+  const sources = { options, prices, population, timeline, random };
+  return Array.from({ length: options.requests }, (_, number) => requestOf(number, sources));
 }
 
 /** Options with a good part of everything. */

@@ -12,12 +12,10 @@ import { ERROR_CODES, type ErrorCode, TollbookError } from './errors.js';
 
 /** Every fault point, and between which steps it stands: the numbers are those of the header of the module named. */
 export const FAULT_POINTS = {
-  'charge.decoding': 'charge-protocol.ts, in 1: poison by the offset of a message',
   'charge.decoded': 'charge-protocol.ts, 1 to 2',
   'database.begun': 'every database transaction, begun: charge-protocol.ts, in 2',
   'ledger.cursor-locked': 'charge-protocol.ts, 2 to 3; book-command.ts, in 1; expiry.ts, 1 to 2',
   'ledger.accounts-locked': 'charge-protocol.ts, 3 to 4; book-command.ts, 3 to 4; expiry.ts, in 2',
-  'charge.deciding': 'charge-protocol.ts, in 4: poison by the trace of an event',
   'charge.decided': 'charge-protocol.ts, 4 to 5',
   'charge.asked': 'charge-protocol.ts, 5 to 6',
   'ledger.entries-written': 'entries written, accounts, seal and cursor not yet: charge-protocol.ts, in 6',
@@ -41,8 +39,17 @@ export const FAULT_POINTS = {
   'publish.stored': 'usage-publisher.ts, in 4: Kafka has the batch, no promise is resolved',
 } as const;
 
+/** Every point at which one of several things can be made poison. Nothing else acts there. */
+export const POISON_POINTS = {
+  'charge.decoding': 'charge-protocol.ts, in 1: by the offset of a message',
+  'charge.deciding': 'charge-protocol.ts, in 4: by the trace of an event',
+} as const;
+
 /** One word of the closed set of fault points. */
 export type FaultPoint = keyof typeof FAULT_POINTS;
+
+/** One word of the closed set of points for poison. */
+export type PoisonPoint = keyof typeof POISON_POINTS;
 
 type FaultAction =
   | { readonly kind: 'kill' }
@@ -52,7 +59,7 @@ type FaultAction =
   | { readonly kind: 'poison'; readonly name: string };
 
 interface ArmedFault {
-  readonly point: FaultPoint;
+  readonly point: FaultPoint | PoisonPoint;
   readonly action: FaultAction;
   /** At which pass it acts, from 1; undefined: at every one. */
   readonly pass: number | undefined;
@@ -65,7 +72,7 @@ const FAULT = /^([a-z.-]+)=(kill|hang|throw:([A-Z_]+)|delay:(\d{1,6})|poison:([\
 const ALLOWED =
   'allowed: POINT=kill, POINT=hang, POINT=throw:CODE, POINT=delay:MS or POINT=poison:NAME, each with @N for the Nth pass alone';
 
-let armed: ReadonlyMap<FaultPoint, ArmedFault> | undefined;
+let armed: ReadonlyMap<FaultPoint | PoisonPoint, ArmedFault> | undefined;
 
 /** Stands between two steps: undefined unless armed; throws or rejects with the armed error code. */
 export function faultPoint(point: FaultPoint): Promise<void> | undefined {
@@ -76,7 +83,7 @@ export function faultPoint(point: FaultPoint): Promise<void> | undefined {
  * Stands where something is done with each of several things, named by `names`: throws a TypeError when one of them is the
  * poison that is armed, as a bug would that only this one meets. Unless armed, nobody is asked for a name.
  */
-export function poisonPoint(point: FaultPoint, names: () => Iterable<string>): void {
+export function poisonPoint(point: PoisonPoint, names: () => Iterable<string>): void {
   const fault = armed?.get(point);
   if (fault?.action.kind !== 'poison') return;
   const { name } = fault.action;
@@ -87,7 +94,7 @@ export function poisonPoint(point: FaultPoint, names: () => Iterable<string>): v
 }
 
 /** Throws what the engine throws for a bug of ours: no code, no disposition. */
-function throwTypeError(point: FaultPoint, found: string): void {
+function throwTypeError(point: PoisonPoint, found: string): void {
   writeSync(process.stderr.fd, `fault point ${point}: poison ${found}\n`);
   Reflect.get(undefined as unknown as object, found);
 }
@@ -97,7 +104,7 @@ function throwTypeError(point: FaultPoint, found: string): void {
  *
  * - `kill` ends the process as SIGKILL does; `hang` stops all of it until SIGCONT;
  * - `throw:CODE` fails with that error code; `delay:MS` waits so many milliseconds;
- * - `poison:NAME` throws a TypeError for what has that name, or begins with it when a `*` follows: at points that name things;
+ * - `poison:NAME` throws a TypeError for what has that name, or begins with it when a `*` follows: at the points for poison alone;
  * - `@N` acts at the Nth pass alone, without it every pass does.
  *
  * Throws CONFIG_INVALID naming every part that is not understood.
@@ -110,7 +117,7 @@ export function armFaults(text: string): void {
     throw new TollbookError(
       'CONFIG_INVALID',
       `${VARIABLE}: found ${problems.map((part) => JSON.stringify(part)).join(', ')}; ${ALLOWED}; ` +
-        `points: ${Object.keys(FAULT_POINTS).join(', ')}`,
+        `points: ${Object.keys(FAULT_POINTS).join(', ')}; for poison: ${Object.keys(POISON_POINTS).join(', ')}`,
     );
   }
   armed = new Map(faults.flatMap((fault) => (fault === undefined ? [] : [[fault.point, fault]])));
@@ -136,9 +143,10 @@ export function armFaultsFrom(environment: Readonly<Record<string, string | unde
 
 function readFault(part: string): ArmedFault | undefined {
   const [, point = '', word = '', code = '', ms = '', name, pass] = FAULT.exec(part) ?? [];
-  if (!isFaultPoint(point)) return undefined;
-  const action = name === undefined ? actionOf(word, code, ms) : ({ kind: 'poison', name } as const);
-  return action && { point, action, pass: pass === undefined ? undefined : Number(pass), passes: 0 };
+  const at = { pass: pass === undefined ? undefined : Number(pass), passes: 0 };
+  if (name !== undefined) return isPoisonPoint(point) ? { point, action: { kind: 'poison', name }, ...at } : undefined;
+  const action = actionOf(word, code, ms);
+  return isFaultPoint(point) && action !== undefined ? { point, action, ...at } : undefined;
 }
 
 function actionOf(word: string, code: string, ms: string): FaultAction | undefined {
@@ -149,6 +157,10 @@ function actionOf(word: string, code: string, ms: string): FaultAction | undefin
 
 function isFaultPoint(name: string): name is FaultPoint {
   return Object.hasOwn(FAULT_POINTS, name);
+}
+
+function isPoisonPoint(name: string): name is PoisonPoint {
+  return Object.hasOwn(POISON_POINTS, name);
 }
 
 function isErrorCode(name: string): name is ErrorCode {

@@ -4,7 +4,14 @@ import { readdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { expect } from 'chai';
 import { isTollbookError } from '../../../src/runtime/errors.js';
-import { armFaults, armFaultsFrom, disarmFaults, FAULT_POINTS, faultPoint } from '../../../src/runtime/fault-points.js';
+import {
+  armFaults,
+  armFaultsFrom,
+  disarmFaults,
+  FAULT_POINTS,
+  faultPoint,
+  POISON_POINTS,
+} from '../../../src/runtime/fault-points.js';
 
 const MODULE = new URL('../../../src/runtime/fault-points.js', import.meta.url).href;
 
@@ -23,11 +30,11 @@ describe('fault points', () => {
 
   it('stand in the code once each, and no other name does', () => {
     const files = readdirSync('src', { recursive: true, encoding: 'utf8' }).filter((name) => name.endsWith('.ts'));
-    const calls = files.flatMap((name) => {
-      const text = readFileSync(path.join('src', name), 'utf8');
-      return [...text.matchAll(/(?:await fault|\bpoison)Point\('([^']+)'/g)].map(([, point]) => point);
-    });
-    expect(calls.sort()).to.deep.equal(Object.keys(FAULT_POINTS).sort());
+    const texts = files.map((name) => readFileSync(path.join('src', name), 'utf8'));
+    const calls = (pattern: RegExp): string[] =>
+      texts.flatMap((text) => [...text.matchAll(pattern)].map(([, point = '']) => point)).sort();
+    expect(calls(/await faultPoint\('([^']+)'/g)).to.deep.equal(Object.keys(FAULT_POINTS).sort());
+    expect(calls(/\bpoisonPoint\('([^']+)'/g)).to.deep.equal(Object.keys(POISON_POINTS).sort());
   });
 
   it('do nothing, and are not even waited for, unless they are armed', () => {
@@ -67,11 +74,12 @@ describe('fault points', () => {
   it('name everything that is not understood, and what is allowed', () => {
     const refusal = refusalOf(() =>
       armFaults(
-        'charge.asked=kill@1,charge.asked=explode,nowhere=kill,charge.woken=throw:NO_CODE,charge.woken=delay,charge.woken=kill@0',
+        'charge.asked=kill@1,charge.asked=explode,nowhere=kill,charge.woken=throw:NO_CODE,charge.woken=delay,charge.woken=kill@0,charge.deciding=kill,charge.asked=poison:a',
       ),
     );
     for (const part of ['charge.asked=explode', 'nowhere=kill', 'throw:NO_CODE', 'charge.woken=delay', 'kill@0'])
       expect(refusal).to.include(part);
+    for (const part of ['charge.deciding=kill', 'charge.asked=poison:a']) expect(refusal).to.include(part);
     expect(refusal).to.not.include('"charge.asked=kill@1"');
     expect(refusal).to.include('POINT=throw:CODE').and.to.include('projection.versions-read');
   });

@@ -35,6 +35,7 @@ export const COMMAND_MODULES: readonly CommandModule[] = [
   { names: ['trace'], load: async () => (await import('./trace-show-command.js')).registerTraceShowCommand },
   { names: ['status'], load: async () => (await import('./status-command.js')).registerStatusCommand },
   { names: ['cursors'], load: async () => (await import('./cursors-command.js')).registerCursorsCommand },
+  { names: ['producers'], load: async () => (await import('./producers-command.js')).registerProducersCommand },
   { names: ['dead-letters'], load: async () => (await import('./dead-letters-command.js')).registerDeadLettersCommand },
   { names: ['verify'], load: async () => (await import('./verify-command.js')).registerVerifyCommand },
   { names: ['anchors'], load: async () => (await import('./anchors-command.js')).registerAnchorsCommand },

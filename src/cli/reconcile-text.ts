@@ -1,5 +1,5 @@
 /** Owns: what `tollbook reconcile` prints for people: the verdict, what was compared, and what is wrong. */
-import { leftOutWords } from '../reconciliation/reconcile/producer-gaps.js';
+import { leftOutWords, type ProducerVerdict } from '../reconciliation/reconcile/producer-gaps.js';
 import type { ReconcileReport } from '../reconciliation/reconcile/report.js';
 import { visibleLine } from '../runtime/printable.js';
 import type { RepairDocument } from './reconcile-repair.js';
@@ -35,9 +35,7 @@ function reportLines(report: ReconcileReport): string[] {
     `${counts.messages} messages of ${report.ranges.length} partitions compared: ${countWords(report)}`,
     ...(report.notChargedYet === '0' ? [] : [`${report.notChargedYet} offsets are not charged yet`]),
     ...expiredLines(report),
-    producers.judged
-      ? `producers: ${producers.gaps === 0 ? 'no number is missing' : `${producers.gaps} gaps`} before ${producers.until}${leftOutWords(producers.leftOut)}`
-      : `producers: not judged, ${producers.why}`,
+    producersLine(producers),
     ...listed.map(({ kind, finding, advice }) => visibleLine(`${kind}: ${finding}. ${advice}`)),
     ...(leftOff === 0 ? [] : [`… and ${leftOff} more findings`]),
     `expected ${digests.expected}`,
@@ -99,4 +97,12 @@ function repairWords({ result, outcome, entry }: RepairDocument['told'][number],
   const became =
     entry === undefined ? '' : ` as ${entry.tenantId}#${entry.seq} ${entry.status} ${entry.amount} ${entry.currency}`;
   return `${would}${outcome ?? ''}${became}`;
+}
+
+function producersLine(producers: ProducerVerdict): string {
+  if (!producers.judged) return `producers: not judged, ${producers.why}`;
+  const { gaps, accepted, until, leftOut } = producers;
+  const missing = accepted === 0 ? 'no number is missing' : 'no number is missing that was not accepted as lost';
+  const words = accepted === 0 ? '' : `; accepted as lost: ${accepted}`;
+  return `producers: ${gaps === 0 ? missing : `${gaps} gaps`} before ${until}${words}${leftOutWords(leftOut)}`;
 }

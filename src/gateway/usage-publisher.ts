@@ -2,12 +2,14 @@
  * Owns: the publisher that a gateway embeds: check, number, buffer, batch, acknowledge.
  * Does not own: how a batch reaches Kafka (event-transport.ts, kafka-transport.ts), the contract (src/contract).
  * The way of an event:
- *  1. It is mapped to the wire form and checked by the gate that consumers use; a refused event takes no number.
- *  2. The buffer has room, or the event is refused at once; the gateway's request is never held up.
- *  3. It takes the next seq of (instance, epoch) and waits; a crash here loses it, as a tail that no gap shows.
- *  4. Batches leave in that order, one request at a time; the promise resolves when Kafka has acknowledged.
- *  5. A batch that Kafka did not acknowledge is rejected as a whole and is not sent again by itself: it may be stored
- *     or not. Its numbers are not used again, so a gap in seq is either explained by such an error or is a loss.
+ *  1. It is mapped to the wire form and checked by the gate that consumers use; an invalid event takes no number.
+ *  2. It takes the next seq of (instance, epoch). An event that was not published before takes the number it had then.
+ *  3. The buffer has room, or the event is refused at once; the gateway's request is never held up.
+ *  4. It waits; a crash here loses it, as a tail that no gap shows.
+ *  5. Batches leave in that order, one request at a time; the promise resolves when Kafka has acknowledged.
+ *  6. A batch that Kafka did not acknowledge is rejected as a whole and is not sent again by itself: it may be stored
+ *     or not. What was refused in 3 or rejected here leaves a gap in seq: usage that no topic has. Whoever publishes the
+ *     same event of its trace again closes the gap.
  * Invariants: no promise of this class ever becomes an unhandled rejection, so a gateway may publish and forget;
  * failures are then seen in stats() and in the log.
  */
@@ -23,6 +25,7 @@ import { PublishBuffer } from './publish-buffer.js';
 import type { BufferedEvent } from './publish-buffer.js';
 import { BATCH_BYTES_MAX } from './publisher-settings.js';
 import type { PublisherSettings } from './publisher-settings.js';
+import { OwedNumbers } from './owed-numbers.js';
 import { toWire } from './usage-input.js';
 import type { CompletedInput, PendingInput, UsageInputs } from './usage-input.js';
 
@@ -53,6 +56,8 @@ interface CheckedEvent {
   readonly traceId: string;
   readonly topic: string;
   readonly key: string;
+  /** What is the same when the event is published again. */
+  readonly identity: string;
   readonly seq: number;
   readonly value: Buffer;
 }
@@ -62,6 +67,7 @@ export class UsagePublisher {
   readonly #transport: EventTransport;
   readonly #settings: PublisherSettings;
   readonly #buffer: PublishBuffer;
+  readonly #owed: OwedNumbers;
   #nextSeq = 0;
   #published = 0;
   #failed = 0;
@@ -75,12 +81,14 @@ export class UsagePublisher {
     this.#transport = transport;
     this.#settings = settings;
     this.#buffer = new PublishBuffer(settings);
+    this.#owed = new OwedNumbers(settings.bufferEventsMax);
   }
 
   /**
    * Publishes that a request was admitted; resolves when Kafka has acknowledged it.
    * Rejects with EVENT_INVALID, PUBLISHER_BUFFER_FULL or PUBLISHER_CLOSED at once (nothing is sent), or with
-   * PUBLISH_FAILED after the retries. Idempotent: publishing again with the same trace_id charges nothing twice.
+   * PUBLISH_FAILED after the retries. Idempotent: publishing again with the same trace_id charges nothing twice, and closes
+   * the gap in the numbers that the refused or failed event left, which `tollbook reconcile` would report.
    */
   pending(input: PendingInput): Promise<PublishAck> {
     return this.#publish('pending', input);
@@ -129,7 +137,8 @@ export class UsagePublisher {
         throw new TollbookError('PUBLISHER_CLOSED', 'the publisher is closed; this event was not accepted');
       }
       const event = this.#check(kind, input);
-      this.#requireRoom(event.value.length);
+      if (event.seq === this.#nextSeq) this.#nextSeq += 1;
+      this.#requireRoom(event);
       return this.#enqueue(event);
     } catch (error) {
       this.#refused += 1;
@@ -142,7 +151,9 @@ export class UsagePublisher {
     const { wire, problems } = toWire(kind, input);
     wire['schema_version'] = SCHEMA_VERSION;
     if (!('event_id' in wire)) wire['event_id'] = randomUUID();
-    wire['producer'] = { instance, epoch, seq: this.#nextSeq };
+    const identity = [kind, wire['tenant_id'], wire['trace_id']].join('\n');
+    const seq = this.#owed.of(identity) ?? this.#nextSeq;
+    wire['producer'] = { instance, epoch, seq };
     const verdict = validateForPublish(kind, wire);
     if (problems.length > 0 || !verdict.ok) {
       const detail = joinProblems(verdict.ok ? problems : [...problems, verdict.detail]);
@@ -153,27 +164,30 @@ export class UsagePublisher {
       traceId: input.traceId,
       topic: topics[kind],
       key: input.tenantId ?? input.traceId,
-      seq: this.#nextSeq,
+      identity,
+      seq,
       value: Buffer.from(JSON.stringify(wire)),
     };
   }
 
-  #requireRoom(bytes: number): void {
-    if (this.#buffer.hasRoomFor(bytes)) return;
+  #requireRoom({ identity, seq, value }: CheckedEvent): void {
+    if (this.#buffer.hasRoomFor(value.length)) return;
+    this.#owed.add(identity, seq);
     const { bufferEventsMax, bufferBytesMax } = this.#settings;
     const held = `${this.#buffer.events} events and ${this.#buffer.bytes} bytes wait for Kafka`;
     const allowed = `at most ${bufferEventsMax} events and ${bufferBytesMax} bytes may`;
     throw new TollbookError('PUBLISHER_BUFFER_FULL', `${held}, ${allowed}; this event was not accepted`);
   }
 
-  #enqueue({ eventId, traceId, topic, key, seq, value }: CheckedEvent): Promise<PublishAck> {
-    this.#nextSeq += 1;
+  #enqueue({ eventId, traceId, topic, key, identity, seq, value }: CheckedEvent): Promise<PublishAck> {
+    this.#owed.take(identity);
     const { instance, epoch } = this.#settings;
     const ack = new Promise<PublishAck>((resolve, reject) => {
       this.#buffer.add({
         message: { topic, key, value },
         acknowledge: () => resolve({ eventId, topic, seq }),
         fail: (cause) => {
+          this.#owed.add(identity, seq);
           const reason = cause instanceof Error ? cause.message : String(cause);
           const context = { eventId, traceId, topic, instance, epoch, seq };
           reject(

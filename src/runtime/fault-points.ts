@@ -35,8 +35,8 @@ export const FAULT_POINTS = {
   'sweep.inflight-found': 'inflight-sweeper.ts: stale items found, not yet dropped',
   'prices.compared': 'import-prices.ts: the version is made, nothing is written',
   'prices.written': 'import-prices.ts: the version is committed, not yet answered',
-  'publish.taken': 'usage-publisher.ts, in 4: a batch left the buffer, Kafka does not have it',
-  'publish.stored': 'usage-publisher.ts, in 4: Kafka has the batch, no promise is resolved',
+  'publish.taken': 'usage-publisher.ts, in 5: a batch left the buffer, Kafka does not have it',
+  'publish.stored': 'usage-publisher.ts, in 5: Kafka has the batch, no promise is resolved',
 } as const;
 
 /** Every point at which one of several things can be made poison. Nothing else acts there. */

@@ -25,6 +25,7 @@ import { CommandJournal1768521600000 } from '../../migrations/1768521600000-comm
 import { JournalTopicIds1768521600001 } from '../../migrations/1768521600001-journal-topic-ids.js';
 import { UsageAttribution1768780800000 } from '../../migrations/1768780800000-usage-attribution.js';
 import { PastRequestCounts1768867200000 } from '../../migrations/1768867200000-past-request-counts.js';
+import { ProducerGaps1769040000000 } from '../../migrations/1769040000000-producer-gaps.js';
 import { ensureApplicationRole } from './application-role.js';
 import { TollbookError } from './errors.js';
 import { translatePostgresError } from './postgres.js';
@@ -49,6 +50,7 @@ const MIGRATIONS: readonly (new () => MigrationInterface)[] = [
   JournalTopicIds1768521600001,
   UsageAttribution1768780800000,
   PastRequestCounts1768867200000,
+  ProducerGaps1769040000000,
 ];
 const MIGRATION_NAMES = MIGRATIONS.map(({ name }) => name);
 const MIGRATIONS_TABLE = 'schema_migrations';

@@ -13,6 +13,7 @@ const CHANGE: Readonly<Record<(typeof APPEND_ONLY_TABLES)[number], string>> = {
   ledger_entries: 'amount = 0',
   ledger_batches: 'charged = 0',
   stream_gaps: `reason = ''`,
+  producer_gaps: `reason = ''`,
   dead_letters: `detail = ''`,
   dead_letter_actions: `actor = ''`,
   skipped_events: `reason = ''`,

@@ -160,6 +160,7 @@ describe('the usage publisher on Kafka', function () {
     expect(seq).to.equal(2);
     const found = await stored();
     expect(found.pending.map((message) => message.seq)).to.include.members([0, 2]);
+    expect((await made.pending(pending(7))).seq, 'the number that the event had').to.equal(1);
   });
 
   it('names the brokers that do not answer', async () => {

@@ -15,6 +15,7 @@ import { isTollbookError } from '../../src/runtime/errors.js';
 import { planSimulation } from '../../src/simulator/simulate.js';
 import { forgeOnce } from '../support/forgery.js';
 import { briefly, ReconcileWorld } from '../support/reconcile-world.js';
+import { type CliResult, runTollbook } from '../support/tollbook-cli.js';
 import { completion, pending, type WireEvent } from '../support/usage-messages.js';
 import { waitUntil } from '../support/wait-until.js';
 
@@ -158,6 +159,33 @@ describe('the part of the topics that is reconciled', function () {
     ]);
     const { producers } = await world.compare({ partitions: [0] });
     expect(producers).to.deep.include({ judged: false });
+  });
+
+  it('names no number that was published later after all, or that an operator accepted as lost', async () => {
+    const numbered = (seqs: readonly number[]): WireEvent[] =>
+      seqs.map((seq) => completion('acme', `t-${seq}`, { producer: { instance: 'gw-1', epoch: 1, seq } }));
+    const gaps = async (): Promise<string[]> =>
+      (await world.findings()).map(({ finding }) => finding.replace(/ of producer.*/, ''));
+    await world.publish('completed', numbered([0, 2, 9]), 0, LONG_AGO_MS);
+    await world.charge();
+    expect(await gaps()).to.deep.equal(['number 1', 'numbers 3 to 8']);
+    await world.publish('completed', numbered([1]));
+    await world.charge();
+    expect(await gaps()).to.deep.equal(['numbers 3 to 8']);
+    const accept = (from: number, to: number): Promise<CliResult> => {
+      const numbers = ['--instance', 'gw-1', '--epoch', '1', '--from', String(from), '--to', String(to)];
+      const signed = [...numbers, '--actor', 'ops', '--reason', 'the gateway crashed'];
+      return runTollbook(['producers', 'accept-gap', ...signed], { DATABASE_URL: world.ledger.database.url });
+    };
+    expect((await accept(4, 5)).stdout).to.include('accepted the loss of 2 events: numbers 4 to 5 of producer gw-1');
+    expect(await gaps()).to.deep.equal(['number 3', 'numbers 6 to 8']);
+    expect((await accept(3, 4)).stderr).to.include('USAGE_INVALID: numbers 3 to 4 of producer gw-1 epoch 1');
+    expect((await accept(8, 6)).stderr).to.include('--to: found 6, allowed: 8');
+    await accept(3, 3);
+    await accept(6, 8);
+    const { verdict, producers } = await world.compare();
+    expect(verdict).to.equal('equal');
+    expect(producers).to.deep.include({ judged: true, gaps: 0, accepted: 6 });
   });
 
   it('ends on the largest number there is, names it as a jump, and judges the other producers', async () => {

@@ -25,6 +25,7 @@ const DEFAULT_ROWS = {
     ...{ merkle_root: HASH, aside_root: HASH, prev_hash: HASH, hash: HASH, sealed_at: NOON },
   },
   stream_gaps: { ...POSITION, from_offset: 1, to_offset: 2, actor: 'ops', reason: 'retention' },
+  producer_gaps: { instance: 'gateway-1', epoch: 1, from_seq: 2, to_seq: 3, actor: 'ops', reason: 'crashed' },
   dead_letters: {
     ...{ ...POSITION, kafka_offset: 7, message_value: Buffer.from('{'), headers: '{}', reason: 'INVALID_JSON' },
     ...{ detail: 'unexpected end', batch_id: 1, recorded_at: NOON, row_hash: HASH },

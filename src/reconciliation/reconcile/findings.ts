@@ -187,7 +187,9 @@ export function producerGap(at: string, { from, to }: { readonly from: number; r
     kind: 'producerGap',
     at,
     finding: `${numbers} of producer ${at} are in no topic: ${to - from + 1} event${from === to ? '' : 's'} lost before Kafka`,
-    advice: 'ask the gateway of that name what it failed to publish; publish it again, charging is idempotent',
+    advice:
+      'ask the gateway of that name to publish it again, charging is idempotent; `tollbook producers accept-gap` accepts what ' +
+      'is lost for good',
   };
 }
 

@@ -4,17 +4,18 @@
  * Does not own: which numbers there are (producer-numbers.ts).
  * Invariants: no false alarm: of a topic whose start has expired, numbers count from the moment on from which every
  * partition still has everything; only numbers below one that was published long enough ago can be missing, for a
- * gateway may have others on their way; what arrives while the run reads fills holes before they are told.
+ * gateway may have others on their way; what arrives while the run reads fills holes before they are told. What operators accepted as lost is counted, not found.
  */
 import type pg from 'pg';
 import { intake, type IntakeItem } from '../../consumers/intake.js';
 import type { EventProducer } from '../../ledger/events.js';
+import { type ProducerGap, readProducerGaps } from '../../ledger/postgres/producer-gaps.js';
 import { translatePostgresError } from '../../runtime/postgres.js';
 import type { TopicMessage } from '../topic/partition-reader.js';
 import { fetchBytesFor, type TopicReader } from '../topic/topic-reader.js';
 import { producerGap } from './findings.js';
 import { isWhole, type RangeRequest } from './frozen-ranges.js';
-import type { ProducerNumbers } from './producer-numbers.js';
+import { producerName, type ProducerNumbers } from './producer-numbers.js';
 import { noteFinding, type RangeState, type RunState } from './run-state.js';
 
 /** What was not judged: producers with scattered numbers, and messages of producers beyond the number that is kept. */
@@ -29,6 +30,8 @@ export type ProducerVerdict =
   | {
       readonly judged: true;
       readonly gaps: number;
+      /** Missing numbers that operators have accepted as lost. */
+      readonly accepted: number;
       readonly until: string;
       readonly leftOut: LeftOut;
     }
@@ -126,13 +129,45 @@ export async function judgeNumbers(
     if (!(await tail.readOn()))
       return { judged: false, why: `more than ${TAIL_MESSAGES_MAX} messages are not charged yet` };
   }
-  let gaps = 0;
+  const acceptedOf = acceptedByProducer(await readProducerGaps(ports.pool));
+  let [gaps, accepted] = [0, 0];
   for (const gap of numbers.gaps(bounds.fromZero)) {
-    gaps += 1;
-    noteFinding(state, producerGap(gap.producer, gap));
+    accepted += gap.to - gap.from + 1;
+    for (const open of withoutAccepted(gap, acceptedOf.get(gap.producer) ?? [])) {
+      gaps += 1;
+      accepted -= open.to - open.from + 1;
+      noteFinding(state, producerGap(gap.producer, open));
+    }
   }
   const leftOut = { scattered: numbers.scattered, messages: numbers.turnedAway };
-  return { judged: true, gaps, until: new Date(bounds.untilMs).toISOString(), leftOut };
+  return { judged: true, gaps, accepted, until: new Date(bounds.untilMs).toISOString(), leftOut };
+}
+
+interface NumberRange {
+  readonly from: number;
+  readonly to: number;
+}
+
+function acceptedByProducer(gaps: readonly ProducerGap[]): Map<string, NumberRange[]> {
+  const ranges = new Map<string, NumberRange[]>();
+  for (const { instance, epoch, from, to } of gaps) {
+    const producer = producerName(instance, epoch);
+    ranges.set(producer, [...(ranges.get(producer) ?? []), { from, to }]);
+  }
+  return ranges;
+}
+
+/** What is left of a gap without the ranges that were accepted, which ascend. */
+function withoutAccepted(gap: NumberRange, accepted: readonly NumberRange[]): NumberRange[] {
+  const left: NumberRange[] = [];
+  let next = gap.from;
+  for (const { from, to } of accepted) {
+    if (to < next || from > gap.to) continue;
+    if (from > next) left.push({ from: next, to: from - 1 });
+    next = to + 1;
+  }
+  if (next <= gap.to) left.push({ from: next, to: gap.to });
+  return left;
 }
 
 /** Reads what lies behind the compared ranges, up to wherever the logs end by then. */

@@ -36,10 +36,15 @@ interface Numbers {
 
 /** Numbers that are missing of one producer: from, up to and with, to. */
 export interface NumberGap {
-  /** INSTANCE epoch EPOCH. */
+  /** As `producerName` writes it. */
   readonly producer: string;
   readonly from: number;
   readonly to: number;
+}
+
+/** A producer in one text: INSTANCE epoch EPOCH. */
+export function producerName(instance: string, epoch: number): string {
+  return `${instance} epoch ${epoch}`;
 }
 
 /** The form in which the numbers seen are kept in a file. */
@@ -121,7 +126,7 @@ export class ProducerNumbers {
   /** Undefined: there are too many producers already. */
   #numbersOf(instance: string, epoch: number): Numbers | undefined {
     if (this.#last?.instance === instance && this.#last.epoch === epoch) return this.#last.numbers;
-    const name = `${instance} epoch ${epoch}`;
+    const name = producerName(instance, epoch);
     const numbers = this.#producers.get(name) ?? this.#newProducer(name);
     if (numbers !== undefined) this.#last = { instance, epoch, numbers };
     return numbers;

@@ -117,9 +117,12 @@ function takenPart(taken: Readonly<Record<string, number>>): string[] {
 
 function producersSentence(producers: ProducerVerdict): string {
   if (!producers.judged) return `Not judged: ${producers.why}.`;
-  return producers.gaps === 0
-    ? `Every number that a gateway gave before ${producers.until} is in a topic: nothing was lost before Kafka${leftOutWords(producers.leftOut)}.`
-    : `${producers.gaps} gaps: events that a gateway numbered before ${producers.until} are in no topic${leftOutWords(producers.leftOut)}.`;
+  const { gaps, accepted, until, leftOut } = producers;
+  const left = `${accepted === 0 ? '' : `; accepted as lost: ${accepted} events`}${leftOutWords(leftOut)}`;
+  if (gaps > 0) return `${gaps} gaps: events that a gateway numbered before ${until} are in no topic${left}.`;
+  return accepted === 0
+    ? `Every number that a gateway gave before ${until} is in a topic: nothing was lost before Kafka${left}.`
+    : `No gap but what was accepted, among the numbers that gateways gave before ${until}${left}.`;
 }
 
 function findingsPart({ findings }: ReconcileReport): string {

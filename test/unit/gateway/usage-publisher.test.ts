@@ -198,6 +198,22 @@ describe('the usage publisher', () => {
     expect((await publisher.pending(PENDING)).seq).to.equal(3);
   });
 
+  it('numbers what it refuses for want of room, and gives the number to the same event published again', async () => {
+    const transport = new MemoryTransport();
+    transport.hold();
+    const publisher = publisherOn(transport, { bufferEventsMax: 1 });
+    const first = publisher.pending({ ...PENDING, traceId: 'trace-0' });
+    for (const traceId of ['trace-1', 'trace-2', 'trace-1'])
+      await failure(publisher.pending({ ...PENDING, traceId }), 'PUBLISHER_BUFFER_FULL');
+    transport.release();
+    await first;
+    const seqOf = async (traceId: string): Promise<number> => (await publisher.pending({ ...PENDING, traceId })).seq;
+    expect(await seqOf('trace-3')).to.equal(4);
+    expect(await seqOf('trace-1'), 'as it was refused last').to.equal(3);
+    expect(await seqOf('trace-2'), 'forgotten: no more are kept than the buffer holds').to.equal(5);
+    expect((await publisher.completed(COMPLETED)).seq, 'another event of the trace').to.equal(6);
+  });
+
   it('refuses at once when the buffer holds its most bytes', async () => {
     const publisher = publisherOn(new MemoryTransport(), { bufferBytesMax: 100 });
     const { message } = await failure(publisher.pending(PENDING), 'PUBLISHER_BUFFER_FULL');
@@ -217,6 +233,17 @@ describe('the usage publisher', () => {
     }
     expect((await kept).seq).to.equal(2);
     expect(publisher.stats()).to.include({ published: 1, failed: 2, buffered: 0, bytes: 0 });
+  });
+
+  it('gives an event that failed its number again when it is published again, once', async () => {
+    const transport = new MemoryTransport();
+    transport.failNext(new RangeError('broker on fire'));
+    const publisher = publisherOn(transport);
+    await failure(publisher.completed(COMPLETED), 'PUBLISH_FAILED');
+    expect((await publisher.completed({ ...COMPLETED, traceId: 'other' })).seq).to.equal(1);
+    expect((await publisher.completed(COMPLETED)).seq).to.equal(0);
+    expect((await publisher.completed(COMPLETED)).seq).to.equal(2);
+    expect(transport.stored().map(({ value }) => value.producer.seq)).to.deep.equal([1, 0, 2]);
   });
 
   it('lets a gateway publish and forget: a rejection nobody awaits is no unhandled rejection', async () => {

@@ -1,10 +1,11 @@
 /**
- * Owns: `tollbook dead-letters redrive | discard` behind their flags: walking the selection, and telling what it came to.
+ * Owns: `tollbook dead-letters redrive | amend | discard` behind their flags: walking the selection, and telling what it came to.
  * Does not own: the redrive (consumers/redrive.ts), the discard (ledger/discard-letters.ts), the flags.
  * Invariants: what is refused is refused before anything is written; memory is bounded, so of many letters only the first
  * are told one by one; the exit code is 0 when nothing that was asked for is left undone.
  */
 import type pg from 'pg';
+import { amendLetter } from '../consumers/amend-letter.js';
 import { redriveLetters } from '../consumers/redrive.js';
 import { kindOf, type LetterRedrive, type RedrivePorts } from '../consumers/redrive-attempt.js';
 import { letterName, type LetterPosition, type LetterSummary, type RedriveOutcome } from '../ledger/dead-letter.js';
@@ -55,17 +56,68 @@ interface ToldLetter {
 
 /** Redrives the letters selected, and tells what they came to. */
 export async function redrive(
-  { config, pool }: ChangeWorld,
+  world: ChangeWorld,
   positions: readonly LetterPosition[],
   flags: ChangeFlags,
+): Promise<void> {
+  const selection = await selectLetters(new PostgresDeadLetterReader(world.pool), positions, flags);
+  assertNone(selection, 'discarded');
+  const { actor, reason = null, dryRun: isDryRun = false } = flags;
+  await withRedrivePorts(
+    world,
+    { topics: selection.topics, writes: selection.total > 0 && !isDryRun },
+    async (ports) => {
+      const told = await walk(selection, { label: 'redriving', silent: flags.json === true }, async (letters) =>
+        (await redriveLetters(ports, { letters, actor, reason, isDryRun })).map(toldRedrive),
+      );
+      tellRedrive(told, flags);
+    },
+  );
+}
+
+/** The flags of an amendment. */
+export interface AmendFlags {
+  readonly actor: string;
+  readonly reason: string;
+  readonly dryRun?: boolean;
+  readonly json?: boolean;
+}
+
+/** Charges the corrected copy of a letter, and tells what it came to. */
+export async function amend(
+  world: ChangeWorld,
+  position: LetterPosition,
+  order: AmendFlags & { readonly value: Buffer },
+): Promise<void> {
+  const { actor, reason, value, dryRun: isDryRun = false } = order;
+  const selection = await selectLetters(new PostgresDeadLetterReader(world.pool), [position], {});
+  assertNone(selection, 'discarded');
+  await withRedrivePorts(world, { topics: [position.topic], writes: !isDryRun }, async (ports) => {
+    const told = new Tally();
+    for await (const letters of selection.pages()) {
+      for (const letter of letters) {
+        told.add([toldRedrive(await amendLetter(ports, { letter, value, actor, reason, isDryRun }))]);
+      }
+    }
+    tellRedrive(told, order);
+  });
+}
+
+function tellRedrive(told: Tally, { json, dryRun }: Pick<AmendFlags, 'json' | 'dryRun'>): void {
+  tell(told, { json: json === true, isDryRun: dryRun === true });
+  if (told.has('stillOpen') && dryRun !== true) process.exitCode = 1;
+}
+
+async function withRedrivePorts(
+  { config, pool }: ChangeWorld,
+  { topics: asked, writes }: { readonly topics: readonly string[]; readonly writes: boolean },
+  work: (ports: RedrivePorts) => Promise<void>,
 ): Promise<void> {
   const topics: RedrivePorts['topics'] = new Map([
     [config.topicPending, 'pending'],
     [config.topicCompleted, 'completed'],
   ]);
-  const selection = await selectLetters(new PostgresDeadLetterReader(pool), positions, flags);
-  assertNone(selection, 'discarded');
-  for (const topic of selection.topics) kindOf({ topics }, topic);
+  for (const topic of asked) kindOf({ topics }, topic);
   if (config.priceBook !== '') await assertPriceBook(pool, config.priceBook, 'TOLLBOOK_PRICE_BOOK');
   const logger = createLogger({ level: 'warn', name: 'tollbook', pretty: true });
   const redis = openRedis(config, logger);
@@ -76,15 +128,10 @@ export async function redrive(
     letters: new PostgresDeadLetterStore(pool),
     topics,
   };
-  const { actor, reason = null, dryRun: isDryRun = false } = flags;
   try {
     await clock.check();
-    if (selection.total > 0 && !isDryRun) await giveRedisTime(redis);
-    const told = await walk(selection, { label: 'redriving', silent: flags.json === true }, async (letters) =>
-      (await redriveLetters(ports, { letters, actor, reason, isDryRun })).map(toldRedrive),
-    );
-    tell(told, { json: flags.json === true, isDryRun });
-    if (told.has('stillOpen') && !isDryRun) process.exitCode = 1;
+    if (writes) await giveRedisTime(redis);
+    await work(ports);
   } finally {
     redis.disconnect();
   }

@@ -99,8 +99,9 @@ export function storyJson({ letter, action, entries }: LetterStory): object {
 function actionJson(action: LetterAction): object {
   const { actedAt: at, action: event, actor, reason } = action;
   if (action.action === 'discarded') return { at, event, actor, reason };
-  const { outcome, tenantId, traceId, source, batchId } = action;
-  return { at, event, actor, reason, outcome, tenantId, traceId, source: letterName(source), batchId };
+  const { outcome, tenantId, traceId, source, batchId, amendedValue } = action;
+  const amended = readableBytes(amendedValue);
+  return { at, event, actor, reason, outcome, tenantId, traceId, source: letterName(source), batchId, amended };
 }
 
 function entryJson({ tenantId, seq, type, status, amountNano, currency, source }: LedgerEntry): object {
@@ -157,7 +158,9 @@ function actionLine(action: LetterAction): string {
   const why = action.reason === null ? '' : ` (${action.reason})`;
   const line = `  ${action.actedAt}  ${action.action} by ${action.actor}${why}`;
   if (action.action === 'discarded') return line;
-  return `${line}: ${action.outcome}, as message ${letterName(action.source)} in batch ${action.batchId}`;
+  const as = action.amendedValue === null ? 'message' : 'corrected message';
+  const told = `${line}: ${action.outcome}, as ${as} ${letterName(action.source)} in batch ${action.batchId}`;
+  return [told, ...(action.amendedValue === null ? [] : valueLines(action.amendedValue))].join('\n');
 }
 
 function entryLine({ tenantId, seq, type, status, amountNano, currency, source }: LedgerEntry): string {

@@ -1,5 +1,5 @@
 /**
- * Owns: `tollbook dead-letters list | show | redrive | discard`: their flags, and looking at dead letters.
+ * Owns: `tollbook dead-letters list | show | redrive | amend | discard`: their flags, and looking at dead letters.
  * Does not own: what a redrive or discard does (dead-letter-changes.ts), how a letter looks (dead-letter-text.ts).
  * Invariants: listing and showing change nothing; `--raw` writes the bytes of the message and nothing else.
  */
@@ -17,7 +17,8 @@ import { PostgresDeadLetterReader } from '../ledger/postgres/postgres-dead-lette
 import { loadConfig } from '../runtime/config.js';
 import { TollbookError } from '../runtime/errors.js';
 import { createPostgresPool } from '../runtime/postgres.js';
-import { type ChangeFlags, type ChangeWorld, discard, redrive } from './dead-letter-changes.js';
+import { type Correction, corrected, fieldNames, fieldValues, readCorrected } from './corrected-event.js';
+import { amend, type AmendFlags, type ChangeFlags, type ChangeWorld, discard, redrive } from './dead-letter-changes.js';
 import {
   type FilterFlags,
   filterOf,
@@ -59,12 +60,20 @@ const REDRIVE_HELP = `
 The settings apply as in consuming, so a limit can be raised for one redrive:
   TOLLBOOK_EVENT_AGE_MAX_MS=7776000000 tollbook dead-letters redrive --letter-reason OCCURRED_AT_TOO_OLD --dry-run --actor ops`;
 
+const AMEND_HELP = `
+tollbook dead-letters amend usage.completed/3/1207 --set usage.input_tokens=120 --unset usage.total --dry-run …
+tollbook dead-letters amend usage.completed/3/1207 --file corrected.json --actor ops --reason 'the gateway sent text'
+
+A value that is no JSON is taken as text. The copy must name the tenant and the trace of the letter, where that names any.
+The original bytes stay; the copy is kept beside them, with who gave it and why.`;
+
 /** Adds `dead-letters` to the program. */
 export function registerDeadLettersCommand(program: Command): void {
   const letters = program.command('dead-letters').description('messages that could not be charged, with their bytes');
   addList(letters);
   addShow(letters);
   addRedrive(letters);
+  addAmend(letters);
   addDiscard(letters);
 }
 
@@ -105,6 +114,37 @@ function addRedrive(letters: Command): void {
     .action((positions: LetterPosition[], flags: ChangeFlags) =>
       withWorld((world) => redrive(world, positions, flags)),
     );
+}
+
+interface AmendCommandFlags extends AmendFlags, Partial<Correction> {
+  readonly file?: string;
+}
+
+function addAmend(letters: Command): void {
+  letters
+    .command('amend')
+    .description('charge a corrected copy of a dead letter whose message can never be charged')
+    .addHelpText('after', AMEND_HELP)
+    .argument('<position>', POSITION, positionValue)
+    .addOption(new Option('--file <path>', 'the corrected event, as JSON').conflicts(['set', 'unset']))
+    .option('--set <field=value>', 'set a field of the event; may be repeated', fieldValues)
+    .option('--unset <field>', 'take a field out of the event; may be repeated', fieldNames)
+    .option('--dry-run', 'say what it would come to, and write nothing')
+    .requiredOption('--actor <who>', 'who corrects it', plainText)
+    .requiredOption('--reason <text>', 'why', whyText)
+    .option('--json', 'print the result as one JSON object')
+    .action((position: LetterPosition, flags: AmendCommandFlags) =>
+      withWorld(async (world) => amend(world, position, { ...flags, value: await copyOf(world, position, flags) })),
+    );
+}
+
+async function copyOf(world: ChangeWorld, position: LetterPosition, flags: AmendCommandFlags): Promise<Buffer> {
+  const { file, set = [], unset = [] } = flags;
+  if (file !== undefined) return readCorrected(file);
+  if (set.length + unset.length === 0)
+    throw new TollbookError('USAGE_INVALID', 'nothing is corrected; allowed: --file, or --set and --unset');
+  const story = (await readerOf(world).story(position)) ?? unknownLetter(position);
+  return corrected(story.letter.value, { set, unset });
 }
 
 function addDiscard(letters: Command): void {

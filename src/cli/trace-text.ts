@@ -7,6 +7,7 @@ import { costOfEntry, type MeterCost } from '../ledger/entry-cost.js';
 import type { EntrySource, LedgerEntry } from '../ledger/entry.js';
 import type { ParkedUsage, TraceEntry, TraceLife } from '../ledger/ledger-queries.js';
 import { type AmountNano, displayAmount } from '../ledger/money.js';
+import { letterName } from '../ledger/dead-letter.js';
 import { awaitsPrice, inFlightOf, outcomeOf, PHASE_NAMES, type TraceReport } from './trace-documents.js';
 
 const RELATIONS: Readonly<Record<TraceEntry['relation'], string>> = {
@@ -126,10 +127,11 @@ function setAsideLines(life: TraceLife): string[] {
   return [
     ...(parked === undefined ? [] : [parkedLine(life, parked)]),
     ...skipped.map(({ recordedAt, reason, source }) => `skipped ${recordedAt}: ${reason}, ${positionText(source)}`),
-    ...deadLetters.map(
-      ({ recordedAt, reason, detail, redriveState, source }) =>
-        `dead letter ${recordedAt} (${redriveState}): ${reason}: ${detail}, ${positionText(source)}`,
-    ),
+    ...deadLetters.flatMap(({ recordedAt, reason, detail, redriveState, source }) => {
+      const name = letterName(source);
+      const line = `dead letter ${name} ${recordedAt} (${redriveState}): ${reason}: ${detail}`;
+      return redriveState === 'open' ? [line, `  tollbook dead-letters redrive | amend | discard ${name}`] : [line];
+    }),
   ];
 }
 

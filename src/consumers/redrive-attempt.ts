@@ -40,6 +40,8 @@ export interface RedriveOrder {
   readonly reason: string | null;
   /** Find out what they would come to, and write nothing. */
   readonly isDryRun: boolean;
+  /** A corrected copy that is charged in place of the value of the one letter that is ordered. */
+  readonly amendedValue?: Buffer | undefined;
 }
 
 /** The entry that a redriven message became. */
@@ -99,7 +101,7 @@ export async function attemptRedrive(
   const byName = new Map(stored.map((letter) => [letterName(letter), letter]));
   const wanted = chunk.letters.map((letter) => byName.get(letterName(letter)) ?? missing(letter));
   const open = wanted.filter((letter) => letter.state === 'open' && !stillDead.has(letterName(letter)));
-  const { decoded, refused } = decode(ports, open, cursor);
+  const { decoded, refused } = decode(ports, open, { cursor, amendedValue: order.amendedValue });
   const before = [...wanted.flatMap(closedResult), ...refused];
   if (decoded.length === 0) return { results: before, isWritten: false, isFinal: true };
   const nextOffset = cursor.nextOffset + BigInt(decoded.length);
@@ -125,16 +127,19 @@ interface DecodedLetter {
 function decode(
   ports: RedrivePorts,
   open: readonly StoredLetter[],
-  cursor: Cursor,
+  { cursor, amendedValue }: { readonly cursor: Cursor; readonly amendedValue: Buffer | undefined },
 ): { decoded: DecodedLetter[]; refused: LetterRedrive[] } {
   const bounds = { ...ports.limits, nowMs: ports.clock.nowMs() };
   const decoded: DecodedLetter[] = [];
   const refused: LetterRedrive[] = [];
   for (const letter of open) {
-    const message = messageOf(letter, cursor.nextOffset + BigInt(decoded.length));
+    const kafkaOffset = cursor.nextOffset + BigInt(decoded.length);
+    const message =
+      amendedValue === undefined ? messageOf(letter, kafkaOffset) : amended(letter, amendedValue, kafkaOffset);
     const item = intake(message, kindOf(ports, letter.topic), bounds);
     if (item.kind === 'deadLetter') refused.push(stillDeadResult(letter, item.letter));
     else decoded.push({ letter, item });
+    if (amendedValue !== undefined) assertSameTrace(letter, item);
   }
   return { decoded, refused };
 }
@@ -147,6 +152,29 @@ function messageOf({ key, value, headers, reason, detail }: StoredLetter, kafkaO
   ]);
   const unreadable = reason === 'UNREADABLE_BATCH' ? { reason, detail } : undefined;
   return { kafkaOffset, key, value, headers: nameMap(bytes), unreadable };
+}
+
+/** The corrected copy of a message: its key stays, and its headers tell nothing of what is charged. */
+function amended({ key }: StoredLetter, value: Buffer, kafkaOffset: bigint): ChunkMessage {
+  return { kafkaOffset, key, value, headers: nameMap([]) };
+}
+
+/** A copy corrects what a request used, never whose it was. Throws USAGE_INVALID. */
+function assertSameTrace({ tenantId, traceId }: StoredLetter, item: IntakeItem): void {
+  if (item.kind === 'deadLetter') return;
+  const { event } = item;
+  for (const [field, was, is] of [
+    ['tenant_id', tenantId, event.tenantId ?? null],
+    ['trace_id', traceId, event.traceId],
+  ] as const) {
+    if (was === null || was === is) continue;
+    throw new TollbookError(
+      'USAGE_INVALID',
+      `${field} of the corrected copy is ${is ?? 'missing'}; allowed: ${was}, as the dead letter has it. ` +
+        'Discard the letter, and publish the event anew, if it belongs to another',
+      { context: { field, found: is, allowed: was } },
+    );
+  }
 }
 
 function deadAgain({ content }: ChargedItems, decoded: readonly DecodedLetter[], cursor: Cursor): LetterRedrive[] {
@@ -190,6 +218,7 @@ function actionOf(
     traceId: item.event.traceId,
     source: { ...batch.source, kafkaOffset: item.message.kafkaOffset },
     batchId: batch.batchId,
+    amendedValue: order.amendedValue ?? null,
   };
 }
 

@@ -97,6 +97,8 @@ export type LetterAction = LetterPosition & {
         /** The number of the message in the redrive stream: where its entry says it comes from. */
         readonly source: EntrySource;
         readonly batchId: number;
+        /** The corrected copy that was charged in place of the value; null: the message itself was. */
+        readonly amendedValue: Buffer | null;
       }
   );
 

@@ -26,6 +26,7 @@ import { JournalTopicIds1768521600001 } from '../../migrations/1768521600001-jou
 import { UsageAttribution1768780800000 } from '../../migrations/1768780800000-usage-attribution.js';
 import { PastRequestCounts1768867200000 } from '../../migrations/1768867200000-past-request-counts.js';
 import { ProducerGaps1769040000000 } from '../../migrations/1769040000000-producer-gaps.js';
+import { AmendedLetters1769126400000 } from '../../migrations/1769126400000-amended-letters.js';
 import { ensureApplicationRole } from './application-role.js';
 import { TollbookError } from './errors.js';
 import { translatePostgresError } from './postgres.js';
@@ -51,6 +52,7 @@ const MIGRATIONS: readonly (new () => MigrationInterface)[] = [
   UsageAttribution1768780800000,
   PastRequestCounts1768867200000,
   ProducerGaps1769040000000,
+  AmendedLetters1769126400000,
 ];
 const MIGRATION_NAMES = MIGRATIONS.map(({ name }) => name);
 const MIGRATIONS_TABLE = 'schema_migrations';

@@ -134,6 +134,16 @@ describe('reconciling a ledger with its topics', function () {
       ['different completed/0/22'],
     ],
     [
+      'the amount of an entry that a corrected copy made',
+      () => [set('amount = amount + 1', entry('acme', 'euros'))],
+      ['different ~redrive/13/2 amount'],
+    ],
+    [
+      'the corrected copy of a dead letter changed',
+      () => [`UPDATE dead_letter_actions SET amended_value = '{}' WHERE trace_id = 'euros'`],
+      ['different completed/0/27'],
+    ],
+    [
       'a dead letter deleted',
       () => [`DELETE FROM dead_letters WHERE ${at('pending', 9)}`],
       ['missing pending/0/9', 'counts pending/0/0-11'],

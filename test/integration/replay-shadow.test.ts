@@ -3,6 +3,7 @@
  * servers; that other code, and another ledger, show, row by row; and that no shadow is left behind.
  */
 import { expect } from 'chai';
+import { amendLetter } from '../../src/consumers/amend-letter.js';
 import { ChargeProtocol, type Chunk } from '../../src/consumers/charge-protocol.js';
 import { intake } from '../../src/consumers/intake.js';
 import { LEDGER_ALONE } from '../../src/consumers/quota-gate.js';
@@ -26,6 +27,7 @@ describe('the replay into a shadow', function () {
     const { redrive } = await openEventfulLedger();
     world = redrive.world;
     await passedOverAndRepaired(redrive);
+    await amended(redrive);
     await refusedByRedisAlone();
     await chargedWithoutRedis();
   });
@@ -55,6 +57,18 @@ describe('the replay into a shadow', function () {
     );
     const outcomes = results.map((result) => (result.kind === 'repaired' ? result.outcome : result.kind));
     expect(outcomes).to.deep.equal(['charged', 'deadLetter']);
+  }
+
+  /** A gateway sends a number as text; an operator corrects it. */
+  async function amended(redrive: RedriveWorld): Promise<void> {
+    const event = { tenantId: 'faye', traceId: 'amended', units: 2 };
+    const usage = { input_tokens: '2', output_tokens: 0 };
+    const [letter] = await redrive.bury(world.stream('completed'), [wireCompleted({ ...event, fields: { usage } })]);
+    const value = Buffer.from(JSON.stringify(wireCompleted(event)));
+    const signed = { actor: 'ops', reason: 'a number sent as text', isDryRun: false };
+    expect(await amendLetter(redrive.ports(), { letter: letter!, value, ...signed })).to.include({
+      outcome: 'charged',
+    });
   }
 
   /** A gateway holds 15 of 20 units in Redis for a request that never reaches the ledger. */
@@ -97,7 +111,7 @@ describe('the replay into a shadow', function () {
     const [entries] = await world.rows<{ count: string }>('SELECT count(*) FROM ledger_entries');
     expect(comparedRows(found)).to.include({
       ledger_entries: Number(entries?.count),
-      dead_letter_actions: 2,
+      dead_letter_actions: 3,
       repaired_messages: 2,
     });
     expect(Object.keys(comparedRows(found))).to.include.members([

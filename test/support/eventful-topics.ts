@@ -4,6 +4,7 @@
  * Does not own: the servers (reconcile-world.ts).
  */
 import { HoldExpiry } from '../../src/consumers/hold-expiry.js';
+import { amendLetter } from '../../src/consumers/amend-letter.js';
 import { redriveLetters } from '../../src/consumers/redrive.js';
 import { chargingParts } from '../../src/cli/charging-parts.js';
 import { discardLetters } from '../../src/ledger/discard-letters.js';
@@ -13,6 +14,7 @@ import { PostgresDeadLetterReader } from '../../src/ledger/postgres/postgres-dea
 import { PostgresDeadLetterStore } from '../../src/ledger/postgres/postgres-dead-letter-store.js';
 import { PostgresLedgerStore } from '../../src/ledger/postgres/postgres-ledger-store.js';
 import { systemClock } from '../../src/runtime/clock.js';
+import { invariant } from '../../src/runtime/errors.js';
 import { createLogger } from '../../src/runtime/logger.js';
 import { importText, newBook, UNIT_PRICES } from './price-lists.js';
 import { ReconcileWorld } from './reconcile-world.js';
@@ -97,20 +99,22 @@ async function putAside(world: ReconcileWorld): Promise<void> {
   ]);
   await world.charge();
   const { pool, config, scripts } = world.ledger;
-  const letters = (await new PostgresDeadLetterReader(pool).at(positionsOf(world))).filter(
-    ({ reason }) => reason === 'OCCURRED_AT_TOO_OLD',
-  );
+  const found = await new PostgresDeadLetterReader(pool).at(positionsOf(world));
+  const letters = found.filter(({ reason }) => reason === 'OCCURRED_AT_TOO_OLD');
   const parts = chargingParts(config, { scripts, logger: createLogger({ level: 'fatal' }), clock: systemClock });
   const store = new PostgresDeadLetterStore(pool);
-  await redriveLetters(
-    {
-      ...parts,
-      limits: { ...parts.limits, eventAgeMaxMs: 100 * DAY_MS },
-      letters: store,
-      topics: new Map([[config.topicCompleted, 'completed']]),
-    },
-    { letters: letters.slice(0, 2), actor: 'ops', reason: 'allowed', isDryRun: false },
-  );
+  const ports = {
+    ...parts,
+    limits: { ...parts.limits, eventAgeMaxMs: 100 * DAY_MS },
+    letters: store,
+    topics: new Map([[config.topicCompleted, 'completed' as const]]),
+  };
+  const signed = { actor: 'ops', reason: 'allowed', isDryRun: false };
+  await redriveLetters(ports, { letters: letters.slice(0, 2), ...signed });
+  const letter = found.find(({ reason }) => reason === 'CURRENCY_MISMATCH');
+  invariant(letter !== undefined, 'one event is in another currency');
+  const value = Buffer.from(JSON.stringify(completion('acme', 'euros')));
+  await amendLetter(ports, { letter, value, ...signed });
   await discardLetters(
     { letters: store, clock: systemClock },
     { positions: letters.slice(2), actor: 'ops', reason: '-' },

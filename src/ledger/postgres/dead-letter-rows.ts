@@ -108,6 +108,7 @@ export interface ActionRow {
   readonly source_partition: number | null;
   readonly source_offset: string | null;
   readonly batch_id: string | null;
+  readonly amended_value: Buffer | null;
 }
 
 /** Reads the record of what became of a dead letter from its row. */
@@ -136,6 +137,7 @@ export function actionOf(row: ActionRow): LetterAction {
     traceId,
     source: { topic: source_topic, partition: source_partition, kafkaOffset: BigInt(source_offset ?? '0') },
     batchId: safeInteger(batch_id ?? '0'),
+    amendedValue: row.amended_value,
   };
 }
 

@@ -75,9 +75,10 @@ async function insertActions(client: pg.ClientBase, actions: readonly LetterActi
   const redriven = actions.map((action) => (action.action === 'redriven' ? action : undefined));
   await client.query(
     `INSERT INTO dead_letter_actions (topic, partition, kafka_offset, action, actor, reason, acted_at, outcome,
-       tenant_id, trace_id, source_topic, source_partition, source_offset, batch_id)
+       tenant_id, trace_id, source_topic, source_partition, source_offset, batch_id, amended_value)
      SELECT * FROM unnest($1::text[], $2::integer[], $3::bigint[], $4::text[], $5::text[], $6::text[],
-       $7::timestamptz[], $8::text[], $9::text[], $10::text[], $11::text[], $12::integer[], $13::bigint[], $14::bigint[])`,
+       $7::timestamptz[], $8::text[], $9::text[], $10::text[], $11::text[], $12::integer[], $13::bigint[], $14::bigint[],
+       $15::bytea[])`,
     [
       ...positionArrays(actions),
       arrayLiteral(actions.map(({ action }) => action)),
@@ -91,6 +92,7 @@ async function insertActions(client: pg.ClientBase, actions: readonly LetterActi
       arrayLiteral(redriven.map((action) => action?.source.partition ?? null)),
       arrayLiteral(redriven.map((action) => action?.source.kafkaOffset.toString() ?? null)),
       arrayLiteral(redriven.map((action) => action?.batchId ?? null)),
+      redriven.map((action) => action?.amendedValue ?? null),
     ],
   );
 }

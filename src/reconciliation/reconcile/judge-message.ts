@@ -109,7 +109,7 @@ function judgeClosed(ports: JudgePorts, subject: Case, judged: Judgement): Judge
   if (redrive === undefined) return judged;
   const { repairedAs, batchId, outcome } = redrive;
   const place = { ...repairedAs, batchId };
-  const redriven = judgeAtRepair(ports, { ...subject, place }, redrive);
+  const redriven = judgeAtRepair(ports, { ...(subject.amended ?? subject), place }, redrive);
   // What a redrive charged is never missing from the topic's side: no repair sends a dead letter again.
   const lacks = redriven.findings.some(({ kind }) => kind === 'missing');
   const words = { expected: `a dead letter that was redriven and ${outcome}`, found: 'one without its entry' };

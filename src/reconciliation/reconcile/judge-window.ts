@@ -20,6 +20,7 @@ import type { BatchSeal } from './ledger-batches.js';
 import { PositionedEntries, type SealedEntries } from './positioned-entries.js';
 import { SegmentTally } from './segment-tally.js';
 import { invariant } from '../../runtime/errors.js';
+import { nameMap } from '../../runtime/name-map.js';
 import { chained, noteFinding, noteRepairable, type RangeState, type RunState } from './run-state.js';
 import type { Segment, Window } from './window-loader.js';
 import { needsLookUp, NO_FACTS } from './window-knowledge.js';
@@ -49,7 +50,7 @@ export async function judgeWindow(ports: WindowJudgePorts, state: RunState, wind
     tallies.push(judgeAtOnce(ports, segment, { input: { window, entries, claimed, ports }, waiting }));
     await nextTurn();
   }
-  const quotes = await ports.lookUp(waiting.map(({ subject }) => subject));
+  const quotes = await ports.lookUp(waiting.flatMap(({ subject }) => [subject, ...amendedOf(subject)]));
   const judging: JudgePorts = { ...ports, ...quotes };
   for (const { tally, index, subject } of waiting) tally.add(index, subject, judge(judging, subject));
   for (const [index, segment] of window.segments.entries()) {
@@ -77,7 +78,7 @@ function judgeAtOnce(
   for (const [index, message] of segment.messages.entries()) {
     const subject = caseOf(segment, message, input);
     if (segment.isAcceptedGap) tally.add(index, subject, acceptedGap(subject));
-    else if (needsLookUp(subject)) waiting.push({ tally, index, subject });
+    else if (needsLookUp(subject) || amendedOf(subject).some(needsLookUp)) waiting.push({ tally, index, subject });
     else tally.add(index, subject, judge(ports, subject));
   }
   return tally;
@@ -99,7 +100,7 @@ function caseOf(segment: Segment, message: TopicMessage, { window, entries, clai
   });
   const item = intake(message, walked.kind, ANY_SIZE_AND_TIME);
   ports.onMessage(message, item);
-  return {
+  const subject: Case = {
     origin: walked.source,
     place: { source: walked.source, kafkaOffset: message.kafkaOffset, batchId: batch?.batchId ?? through },
     sealedAt: batch?.sealedAt,
@@ -108,6 +109,15 @@ function caseOf(segment: Segment, message: TopicMessage, { window, entries, clai
     item,
     there,
   };
+  const value = there.redrive?.amendedValue ?? null;
+  if (value === null) return subject;
+  const { kafkaOffset, key, timestampMs } = message;
+  const copy: TopicMessage = { kafkaOffset, key, value, headers: nameMap([]), timestampMs };
+  return { ...subject, amended: { ...subject, message: copy, item: intake(copy, walked.kind, ANY_SIZE_AND_TIME) } };
+}
+
+function amendedOf({ amended }: Case): Case[] {
+  return amended === undefined ? [] : [amended];
 }
 
 /** What the ledger has at a position; nearly always its entry alone. */

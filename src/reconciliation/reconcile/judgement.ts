@@ -12,7 +12,7 @@ import type { TakenAsRecorded } from './entry-check.js';
 import type { EntryLine } from './entry-lines.js';
 import type { Chargeable, Expectation, ExpectationSettings, LedgerPlace, TraceFacts } from './expectation.js';
 import { type Finding, letterWords, type MessageFacts } from './findings.js';
-import type { RecordedLetter, RecordedRepair, RecordedSkip } from './recorded-rows.js';
+import type { RecordedLetter, RedrivenLetter, RecordedRepair, RecordedSkip } from './recorded-rows.js';
 
 /** What the ledger has at the position of a message. */
 export interface RecordedThere {
@@ -21,7 +21,7 @@ export interface RecordedThere {
   readonly skip: RecordedSkip | undefined;
   readonly repair: RecordedRepair | undefined;
   /** What became of its dead letter. */
-  readonly redrive: RecordedRepair | undefined;
+  readonly redrive: RedrivenLetter | undefined;
 }
 
 /** A message to judge. */
@@ -37,6 +37,8 @@ export interface Case {
   readonly there: RecordedThere;
   /** What was looked up for it, if it needs more than what is there. */
   facts: TraceFacts;
+  /** Of a dead letter that was amended: the corrected copy, which was charged in its place. */
+  readonly amended?: Case | undefined;
 }
 
 /** The settings that judging depends on, as they are now. */

@@ -43,6 +43,12 @@ export interface RecordedSkip {
   readonly traceId: string;
 }
 
+/** The redrive of a dead letter. */
+export interface RedrivenLetter extends RecordedRepair {
+  /** The corrected copy that was charged; null: the message itself was. */
+  readonly amendedValue: Buffer | null;
+}
+
 /** A message that a repair charged, or a redrive of its dead letter, and where in that stream. */
 export interface RecordedRepair {
   readonly outcome: RedriveOutcome | 'deadLetter';
@@ -121,8 +127,22 @@ export function readRepairs(pool: pg.Pool, ranges: readonly SourceRange[]): Prom
 }
 
 /** The dead letters in some ranges that were redriven, by `positionName`. Throws POSTGRES_*. */
-export function readRedrives(pool: pg.Pool, ranges: readonly SourceRange[]): Promise<Map<string, RecordedRepair>> {
-  return readMoved(pool, ranges, { table: 'dead_letter_actions', place: 'source', where: "t.action = 'redriven'" });
+export async function readRedrives(
+  pool: pg.Pool,
+  ranges: readonly SourceRange[],
+): Promise<Map<string, RedrivenLetter>> {
+  const moved = await readMoved(pool, ranges, {
+    ...{ table: 'dead_letter_actions', place: 'source', where: "t.action = 'redriven'" },
+  });
+  if (moved.size === 0) return new Map();
+  const rows = await rowsOf<PositionRow & { amended_value: Buffer }>(
+    pool,
+    `SELECT t.topic, t.partition, t.kafka_offset, t.amended_value ${inRanges('dead_letter_actions')}
+     WHERE t.amended_value IS NOT NULL`,
+    rangeArrays(ranges),
+  );
+  const amended = new Map(rows.map((row) => [positionName(row, row.kafka_offset), row.amended_value]));
+  return new Map([...moved].map(([name, each]) => [name, { ...each, amendedValue: amended.get(name) ?? null }]));
 }
 
 /** Messages that were charged elsewhere: `place` begins the names of the columns that say where. */

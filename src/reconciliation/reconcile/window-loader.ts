@@ -20,6 +20,7 @@ import {
   type RecordedRepair,
   type RecordedSkip,
   readRedrives,
+  type RedrivenLetter,
   readRepairs,
   readSkips,
   type SourceRange,
@@ -63,7 +64,7 @@ export interface Window {
   readonly letters: ReadonlyMap<string, RecordedLetter>;
   readonly skips: ReadonlyMap<string, RecordedSkip>;
   readonly repairs: ReadonlyMap<string, RecordedRepair>;
-  readonly redrives: ReadonlyMap<string, RecordedRepair>;
+  readonly redrives: ReadonlyMap<string, RedrivenLetter>;
 }
 
 /** What a walk goes along. */

@@ -36,6 +36,7 @@ export interface RecordedRedrive {
   readonly position: StreamSource & { readonly kafkaOffset: bigint };
   readonly actor: string;
   readonly reason: string | null;
+  readonly amendedValue: Buffer | null;
 }
 
 /** A loss that an operator accepted. */
@@ -170,20 +171,20 @@ interface RedriveColumns {
   readonly kafka_offset: string;
   readonly actor: string;
   readonly reason: string | null;
+  readonly amended_value: Buffer | null;
 }
 
 /** The dead letters that a batch redrove, in order. Throws POSTGRES_*. */
 export async function redrivesOf(pool: pg.Pool, { batchId }: BatchSeal): Promise<RecordedRedrive[]> {
   const rows = await rowsOf<RedriveColumns>(
     pool,
-    `SELECT topic, partition, kafka_offset, actor, reason FROM dead_letter_actions WHERE batch_id = $1
+    `SELECT topic, partition, kafka_offset, actor, reason, amended_value FROM dead_letter_actions WHERE batch_id = $1
      ORDER BY source_offset`,
     [batchId],
   );
-  return rows.map(({ topic, partition, kafka_offset: kafkaOffset, actor, reason }) => ({
+  return rows.map(({ topic, partition, kafka_offset: kafkaOffset, actor, reason, amended_value: amendedValue }) => ({
     position: { topic, partition, kafkaOffset: BigInt(kafkaOffset) },
-    actor,
-    reason,
+    ...{ actor, reason, amendedValue },
   }));
 }
 

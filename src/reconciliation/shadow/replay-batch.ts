@@ -189,7 +189,8 @@ export class BatchReplay {
     const letters = await new PostgresDeadLetterReader(shadow).at(redrives.map(({ position }) => position));
     const [first] = redrives;
     if (first === undefined) return { kind: 'notSealed', why: 'no dead letter is recorded as redriven by this batch' };
-    const order = { letters, actor: first.actor, reason: first.reason, isDryRun: false };
+    const { actor, reason, amendedValue } = first; // a letter that was amended is alone in its batch
+    const order = { letters, actor, reason, isDryRun: false, amendedValue: amendedValue ?? undefined };
     const chunk = { source: batch.source, letters };
     const ports: RedrivePorts = { ...this.#charging(), limits: ALL_LIMITS_LIFTED, letters: this.#letters, topics };
     await this.#drawAs(batch);

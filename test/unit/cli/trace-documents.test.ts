@@ -132,7 +132,7 @@ describe('the text of a trace', () => {
       `parked ${AT} (waits for a price): no price for input_tokens, usage.completed/3 offset 41`,
     );
     expect(aside).to.include(`skipped ${AT}: no_pricing_or_internal, usage.completed/3 offset 41`);
-    expect(aside).to.include(`dead letter ${AT} (open): CONFLICTING_DUPLICATE: differs in cost, usage.completed/3`);
+    expect(aside).to.match(/dead letter usage.completed\/3\/\d+ \S+ \(open\): CONFLICTING_DUPLICATE: differs in cost/);
     expect(aside).to.include(`in flight in Redis since ${AT}: hold, available -0.50, requests 1 on 2026-03-15`);
     const away = traceText(report({ parked: PARKED }, { kind: 'away', reason: 'refused' }));
     expect(away).to.include('redis is away: refused').and.not.include('in flight');

@@ -1,28 +1,22 @@
 /**
  * Owns: `tollbook prices import | list | show`: bringing price lists into the ledger, and looking at them.
- * Does not own: the format and the import (src/prices), nor the pricing of events (src/consumers).
+ * Does not own: `prices match` (prices-match-command.ts), the format and the import (src/prices), the pricing of events.
  * Invariants: with --json, stdout carries exactly one JSON document; prices are decimal strings per 1,000 units.
  */
 import type { Command } from 'commander';
 import type pg from 'pg';
-import {
-  type ImportedVersion,
-  type PriceFilter,
-  readPrices,
-  readVersions,
-  unknownPriceBook,
-} from '../ledger/postgres/price-books.js';
-import { type ModelPrices, versionInForce, versionNameOf } from '../ledger/price-book.js';
-import { type PriceRow, STANDARD_CLASS } from '../ledger/price-row.js';
+import { type ImportedVersion, type PriceFilter, readPrices, readVersions } from '../ledger/postgres/price-books.js';
+import { type ModelPrices, versionNameOf } from '../ledger/price-book.js';
+import { readDeclaredNames, withDeclaredNames } from '../prices/declared-names.js';
 import { importPrices, type ImportResult } from '../prices/import-prices.js';
 import { type PriceMap, readPriceMap, type SkipReason } from '../prices/price-map-reader.js';
 import { systemClock } from '../runtime/clock.js';
 import { loadConfig } from '../runtime/config.js';
-import { TollbookError } from '../runtime/errors.js';
-import { nameMap } from '../runtime/name-map.js';
 import { createPostgresPool } from '../runtime/postgres.js';
 import { bookName, currencyCode, instantValue, labelText, plainText } from './option-values.js';
 import { plainTable } from './plain-table.js';
+import { conditionText, metersText, rowJson, versionAt } from './price-texts.js';
+import { registerPricesMatchCommand } from './prices-match-command.js';
 import { printText } from './output.js';
 
 interface ImportFlags {
@@ -30,6 +24,7 @@ interface ImportFlags {
   readonly effectiveFrom?: string;
   readonly currency: string;
   readonly actor: string;
+  readonly aliases?: string;
   readonly dryRun?: boolean;
   readonly json?: boolean;
 }
@@ -49,7 +44,12 @@ never charged at another row. An explicit price of zero is a price. Meters are e
 meter of the input counts. Entries without a price are skipped and counted; fields that look like prices and were not
 understood are named. The same file again is not imported twice. Without --effective-from the first version of a book begins
 with the oldest usage that is parked, so that "unpriced price --all" can charge it; later ones begin now. Events are priced
-by the version that is in effect at their occurred_at; set TOLLBOOK_PRICE_BOOK to let consumers do so.`;
+by the version that is in effect at their occurred_at; set TOLLBOOK_PRICE_BOOK to let consumers do so.
+
+Names are exact. --aliases declares others for this version:
+  { "openai": { "aliases": { "gpt-latest": "gpt-4o" }, "date_suffix": true } }
+An alias is priced like the model of the list that it names. With date_suffix a name that the list does not have is priced
+like the same name without the date at its end ("gpt-4o-2024-08-06"). "prices match" tells how a name is priced.`;
 
 /** Adds `prices` to the program. */
 export function registerPricesCommand(program: Command): void {
@@ -68,6 +68,7 @@ export function registerPricesCommand(program: Command): void {
       instantValue,
     )
     .option('--currency <code>', 'currency of the prices', currencyCode, 'USD')
+    .option('--aliases <file>', 'names beside those of the list, as JSON; see below', String)
     .option('--dry-run', 'tell what would be imported, and write nothing')
     .option('--json', 'print the result as one JSON object')
     .addHelpText('after', IMPORT_HELP)
@@ -86,6 +87,7 @@ export function registerPricesCommand(program: Command): void {
     .option('--model <name>', 'only this model, as events name it', labelText)
     .option('--json', 'print the result as one JSON object')
     .action((book: string, flags: ShowFlags) => withPool((pool) => show(pool, book, flags)));
+  registerPricesMatchCommand(prices, withPool);
 }
 
 async function withPool(work: (pool: pg.Pool) => Promise<void>): Promise<void> {
@@ -99,9 +101,9 @@ async function withPool(work: (pool: pg.Pool) => Promise<void>): Promise<void> {
   }
 }
 
-async function runImport(file: string, flags: ImportFlags): Promise<void> {
-  const map = await readPriceMap(file);
-  const { json, ...wanted } = flags;
+async function runImport(file: string, { aliases, json, ...wanted }: ImportFlags): Promise<void> {
+  const list = await readPriceMap(file);
+  const map = aliases === undefined ? list : withDeclaredNames(list, await readDeclaredNames(aliases));
   await withPool(async (pool) => {
     const result = await importPrices(pool, { ...wanted, map }, systemClock);
     printText(json === true ? `${JSON.stringify(importJson(map, result))}\n` : importText(map, result));
@@ -132,6 +134,9 @@ function importText(map: PriceMap, { outcome, version, changes }: ImportResult):
   const lines = [
     `${outcome === 'imported' ? 'imported' : 'would import'} ${version.models} models as ${name} ` +
       `(${version.currency}), in effect from ${version.effectiveFrom}; ${map.rows} rows of prices`,
+    ...(version.datedProviders?.length
+      ? [`names with a date are priced without it: ${version.datedProviders.join(', ')}`]
+      : []),
     `names: ${added} added, ${changed} changed, ${removed} removed, ${same} as before`,
     ...Object.entries(SKIP_WORDS).flatMap(([reason, words]) => counted(map.skipped[reason as SkipReason], words)),
     ...[...map.unread].map(([field, models]) => `not understood: ${field} (${models} models)`),
@@ -165,10 +170,11 @@ async function show(pool: pg.Pool, book: string, { at, json, ...filter }: ShowFl
     return;
   }
   const table = plainTable(['provider', 'model', 'when', 'input per 1k', 'output per 1k', 'further meters per 1k']);
-  for (const { provider, model, rows } of prices) {
+  for (const { provider, model, aliasOf, rows } of prices) {
+    const name = aliasOf === undefined ? model : `${model} (alias of ${aliasOf})`;
     for (const row of rows) {
       const { inputPer1k = '-', outputPer1k = '-', meters } = row;
-      table.push([provider, model, conditionText(row), inputPer1k, outputPer1k, metersText(meters)]);
+      table.push([provider, name, conditionText(row), inputPer1k, outputPer1k, metersText(meters)]);
     }
   }
   const heading = `${versionNameOf(version)} (${version.currency}), in effect from ${version.effectiveFrom}`;
@@ -176,35 +182,5 @@ async function show(pool: pg.Pool, book: string, { at, json, ...filter }: ShowFl
 }
 
 function modelJson({ rows, ...model }: ModelPrices): object {
-  return { ...model, rows: rows.map(({ meters, ...row }) => ({ ...row, meters: nameMap(meters) })) };
-}
-
-function metersText(meters: PriceRow['meters']): string {
-  return [...meters].map(([meter, price]) => `${meter} ${price}`).join(', ');
-}
-
-/** The condition of a row for people: `priority, above 200000 tokens`; empty for the ordinary row. */
-function conditionText({ priceClass, contextAbove, contextUpTo, hours }: PriceRow): string {
-  const conditions = [
-    ...(priceClass === STANDARD_CLASS ? [] : [priceClass]),
-    ...(contextAbove === 0 ? [] : [`above ${contextAbove} tokens`]),
-    ...(contextUpTo === null ? [] : [`up to ${contextUpTo} tokens`]),
-    ...(hours ?? []).map(({ weekdays, from, to }) => `${from}-${to} UTC on ${weekdays.map(weekdayName).join(' ')}`),
-  ];
-  return conditions.join(', ');
-}
-
-function weekdayName(weekday: number): string {
-  return ['Mon', 'Tue', 'Wed', 'Thu', 'Fri', 'Sat', 'Sun'][weekday - 1] ?? String(weekday);
-}
-
-/** The version of a book that is in effect at a time. Throws PRICE_BOOK_UNKNOWN, USAGE_INVALID before its first version. */
-async function versionAt(pool: pg.Pool, book: string, at: string): Promise<ImportedVersion> {
-  const versions = await readVersions(pool, book);
-  const first = versions.at(-1);
-  if (first === undefined) throw unknownPriceBook(book, 'book');
-  const version = versionInForce(versions, at);
-  if (version !== undefined) return version;
-  const begins = `${versionNameOf(first)} takes effect at ${first.effectiveFrom}`;
-  throw new TollbookError('USAGE_INVALID', `at is ${at}; allowed: later, since ${begins}`);
+  return { ...model, rows: rows.map(rowJson) };
 }

@@ -39,6 +39,7 @@ import { plainTable } from './plain-table.js';
 import { meterPrices, parkedPosition, parkedPositionText, unitPrice } from './price-values.js';
 import { startProgress } from './progress.js';
 import { printText } from './output.js';
+import { registerUnpricedModelsCommand } from './unpriced-models-command.js';
 
 interface ListFlags {
   readonly tenant?: string;
@@ -111,6 +112,7 @@ export function registerUnpricedCommand(program: Command): void {
     .action((tenantId: string | undefined, traceId: string | undefined, flags: PriceFlags) =>
       flags.all === true ? priceAll([tenantId, traceId], flags) : priceOne(tenantId, traceId, flags),
     );
+  registerUnpricedModelsCommand(unpriced, withPool);
 }
 
 async function withPool<T>(config: Readonly<Config>, work: (pool: pg.Pool) => Promise<T>): Promise<T> {

@@ -2,6 +2,13 @@
  * Owns: price books as the ledger sees them: versions that take effect at an instant, and what one of them says about a
  * provider's model.
  * Does not own: where prices come from (src/prices), their storage (postgres/price-books.ts), what usage costs (pricing.ts).
+ *
+ * | the model of an event is                               | priced by                                            |
+ * | ------------------------------------------------------ | ---------------------------------------------------- |
+ * | a name of the version for its provider                 | the rows of that name, be it the model's own or an alias |
+ * | such a name with a date, of a provider with dated names | the rows of the name without the date                |
+ * | anything else                                          | nothing: the usage waits for a price                 |
+ *
  * Invariants: pure; the version in force depends on the time of the event alone, so every consumer, and every delivery of
  * an event, finds the same one; a price that a book does not have is absent, never zero.
  */
@@ -25,6 +32,8 @@ export interface PriceBookVersion {
   readonly effectiveFrom: string;
   /** Currency of every price in it. */
   readonly currency: string;
+  /** Providers whose names with a date at their end are priced like the same name without it; default none. */
+  readonly datedProviders?: readonly string[];
 }
 
 /** What a provider's model costs: a row for each condition under which prices hold. */
@@ -32,6 +41,8 @@ export interface ModelPrices {
   readonly provider: string;
   readonly model: string;
   readonly rows: readonly PriceRow[];
+  /** The model that this name stands for; absent: it is the model's own name. */
+  readonly aliasOf?: string;
 }
 
 /** A version with the prices of some of its models, by `modelKey`. */
@@ -87,8 +98,36 @@ export function spanOf(
     if (occurredAt < from) from = occurredAt;
     if (occurredAt > to) to = occurredAt;
   }
-  const models = new Map(questions.map(({ provider, model }) => [modelKey({ provider, model }), { provider, model }]));
+  const models = new Map<string, Pick<UsageEvent, 'provider' | 'model'>>();
+  for (const { provider, model } of questions) {
+    const undated = withoutDate(model);
+    for (const name of undated === undefined ? [model] : [model, undated]) {
+      models.set(modelKey({ provider, model: name }), { provider, model: name });
+    }
+  }
   return { models: [...models.values()], from, to };
+}
+
+const DATED = /^(.+)[-@](\d{4})-?(\d{2})-?(\d{2})$/;
+
+/** A name without the date at its end (`-2024-08-06`, `-20240806`, `@20240806`); undefined when there is none. */
+export function withoutDate(model: string): string | undefined {
+  const [, name, year = '', month = '', day = ''] = DATED.exec(model) ?? [];
+  if (name === undefined) return undefined;
+  const date = `${year}-${month}-${day}`;
+  const atMs = Date.parse(`${date}T00:00:00Z`);
+  return !Number.isNaN(atMs) && new Date(atMs).toISOString().startsWith(date) ? name : undefined;
+}
+
+/** The prices of a model in a version, by the table above; undefined when it does not know the model. */
+export function modelIn(
+  { prices, datedProviders = [] }: Pick<PricedVersion, 'prices' | 'datedProviders'>,
+  { provider, model }: Pick<UsageEvent, 'provider' | 'model'>,
+): ModelPrices | undefined {
+  const named = prices.get(modelKey({ provider, model }));
+  if (named !== undefined || !datedProviders.includes(provider)) return named;
+  const undated = withoutDate(model);
+  return undated === undefined ? undefined : prices.get(modelKey({ provider, model: undated }));
 }
 
 /** The version in force at an instant: the latest that takes effect then or before; undefined when none does. */
@@ -106,8 +145,9 @@ export function versionInForce<V extends PriceBookVersion>(versions: readonly V[
  */
 export function quoteFrom(versions: readonly PricedVersion[], question: PriceQuestion): EventPricing | undefined {
   const version = versionInForce(versions, question.occurredAt);
-  const row = rowFor(version?.prices.get(modelKey(question))?.rows ?? [], question);
-  return version === undefined || row === undefined ? undefined : pricingOf(version, row);
+  if (version === undefined) return undefined;
+  const row = rowFor(modelIn(version, question)?.rows ?? [], question);
+  return row === undefined ? undefined : pricingOf(version, row);
 }
 
 function pricingOf(version: PriceBookVersion, row: PriceRow): EventPricing {

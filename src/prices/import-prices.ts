@@ -19,6 +19,7 @@ import { type PriceRow, rowName } from '../ledger/price-row.js';
 import { samePrice } from '../ledger/pricing.js';
 import { isTollbookError, TollbookError } from '../runtime/errors.js';
 import { faultPoint } from '../runtime/fault-points.js';
+import type { NamedPriceMap } from './declared-names.js';
 import type { PriceMap } from './price-map-reader.js';
 
 /**
@@ -27,7 +28,7 @@ import type { PriceMap } from './price-map-reader.js';
  */
 export interface PriceImport {
   readonly book: string;
-  readonly map: PriceMap;
+  readonly map: PriceMap & Partial<Pick<NamedPriceMap, 'datedProviders'>>;
   readonly currency: string;
   readonly effectiveFrom?: string;
   readonly actor: string;
@@ -49,7 +50,7 @@ const ATTEMPTS_MAX = 5;
 
 /**
  * Imports a price map into a book.
- * Atomic. Idempotent: by the digest of the file. Throws USAGE_INVALID, CURRENCY_MISMATCH, PRICES_RETROACTIVE, POSTGRES_*.
+ * Atomic. Idempotent: by the digest of the file, and of the names that are declared with it. Throws USAGE_INVALID, CURRENCY_MISMATCH, PRICES_RETROACTIVE, POSTGRES_*.
  */
 export async function importPrices(
   pool: pg.Pool,
@@ -82,10 +83,10 @@ async function importOnce(pool: pg.Pool, wanted: PriceImport, nowMs: number): Pr
   const importedAt = new Date(nowMs).toISOString();
   const effectiveFrom = wanted.effectiveFrom ?? (latest === undefined ? await firstFrom(pool, importedAt) : importedAt);
   assertNotRetroactive(latest, { effectiveFrom, now: importedAt });
-  const { digest, models } = map;
+  const { digest, models, datedProviders = [] } = map;
   const version = {
     ...{ book, version: (latest?.version ?? 0) + 1, effectiveFrom, currency },
-    ...{ models, digest, actor, importedAt },
+    ...{ models, digest, actor, importedAt, datedProviders },
   };
   const changes = compare(latest === undefined ? [] : await readPrices(pool, latest), map.prices);
   if (wanted.dryRun === true) return { outcome: 'wouldImport', version, changes };

@@ -104,7 +104,8 @@ function aliases(own: readonly ModelPrices[], entries: readonly [string, MapEntr
   return own.flatMap((prices) => {
     const { provider, model } = prices;
     const name = model.startsWith(`${provider}/`) ? model.slice(provider.length + 1) : '';
-    return LABEL_PATTERN.test(name) && !taken.has(`${provider}\n${name}`) ? [{ ...prices, model: name }] : [];
+    const isFree = LABEL_PATTERN.test(name) && !taken.has(`${provider}\n${name}`);
+    return isFree ? [{ ...prices, model: name, aliasOf: model }] : [];
   });
 }
 

@@ -27,6 +27,7 @@ import { UsageAttribution1768780800000 } from '../../migrations/1768780800000-us
 import { PastRequestCounts1768867200000 } from '../../migrations/1768867200000-past-request-counts.js';
 import { ProducerGaps1769040000000 } from '../../migrations/1769040000000-producer-gaps.js';
 import { AmendedLetters1769126400000 } from '../../migrations/1769126400000-amended-letters.js';
+import { PriceNames1769212800000 } from '../../migrations/1769212800000-price-names.js';
 import { ensureApplicationRole } from './application-role.js';
 import { TollbookError } from './errors.js';
 import { translatePostgresError } from './postgres.js';
@@ -53,6 +54,7 @@ const MIGRATIONS: readonly (new () => MigrationInterface)[] = [
   PastRequestCounts1768867200000,
   ProducerGaps1769040000000,
   AmendedLetters1769126400000,
+  PriceNames1769212800000,
 ];
 const MIGRATION_NAMES = MIGRATIONS.map(({ name }) => name);
 const MIGRATIONS_TABLE = 'schema_migrations';

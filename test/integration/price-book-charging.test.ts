@@ -1,8 +1,13 @@
 /** The charge protocol with a price book, on real servers: events without pricing, and the version that prices them. */
 import { expect } from 'chai';
+import { readPrices, readVersions } from '../../src/ledger/postgres/price-books.js';
+import { parseDeclaredNames, withDeclaredNames } from '../../src/prices/declared-names.js';
+import { importPrices } from '../../src/prices/import-prices.js';
+import { parsePriceMap } from '../../src/prices/price-map-reader.js';
 import { expectAtRest } from '../support/at-rest.js';
 import { DOUBLE_PRICES, importText, newBook, UNIT_PRICES } from '../support/price-lists.js';
 import { batchOf, ProtocolWorld, type TestStream } from '../support/protocol-world.js';
+import { replayWorld, toldOf } from '../support/shadow-samples.js';
 import { NOON, wireCompleted, type WireEvent, wirePending } from '../support/wire-usage.js';
 
 const NOW_MS = Date.parse(NOON) + 1000;
@@ -194,6 +199,46 @@ describe('the charge protocol with a price book', () => {
       tenantId,
     ]);
     expect(parked).to.deep.equal([{ trace_id: 'a', meters: ['input_tokens'] }]);
+    await expectAtRest(world, [tenantId]);
+  });
+});
+
+describe('a price book with declared names', () => {
+  let world: ProtocolWorld;
+
+  before(async () => {
+    world = await ProtocolWorld.open();
+  });
+  after(() => world.close());
+
+  it('charges a declared alias and a declared date, in a replay too, and parks what is not declared', async () => {
+    const [book, tenantId] = [newBook(), world.tenant()];
+    const names = { anthropic: { aliases: { sonnet: 'claude-sonnet-4' }, date_suffix: true } };
+    const declared = parseDeclaredNames(Buffer.from(JSON.stringify(names)));
+    const map = withDeclaredNames(parsePriceMap(Buffer.from(UNIT_PRICES)), declared);
+    const wanted = { book, map, currency: 'USD', actor: 'ops', effectiveFrom: '2026-03-01T00:00:00.000Z' };
+    await importPrices(world.pool, wanted, { nowMs: () => NOW_MS });
+    const models = ['sonnet', 'claude-sonnet-4-20250514', 'claude-sonnet-4@20250514', 'claude-sonnet', 'Sonnet'];
+    const events = models.map((model, index) =>
+      wireCompleted({ tenantId, traceId: `t-${index}`, units: 3, fields: { pricing: undefined, stream: true, model } }),
+    );
+    const { counts } = batchOf(
+      await world.protocol({ priceBook: book }).charge(world.stream('completed').chunk(events)),
+    );
+    expect(counts).to.include({ charged: 3, unpriced: 2 });
+    const priced = await world.rows<object>(
+      `SELECT amount, input_price, price_version FROM ledger_entries WHERE type = 'DEDUCT'`,
+    );
+    const expected = { amount: '3.000000000', input_price: '1000', price_version: `${book}@1` };
+    expect(priced).to.deep.equal([expected, expected, expected]);
+    const [version] = await readVersions(world.pool, book);
+    expect(version?.datedProviders).to.deep.equal(['anthropic']);
+    const stored = (await readPrices(world.pool, version!)).map(({ model, aliasOf }) => [model, aliasOf]);
+    expect(stored).to.deep.equal([
+      ['claude-sonnet-4', undefined],
+      ['sonnet', 'claude-sonnet-4'],
+    ]);
+    expect(toldOf(await replayWorld(world, { charging: { priceBook: book } }))).to.deep.equal([]);
     await expectAtRest(world, [tenantId]);
   });
 });

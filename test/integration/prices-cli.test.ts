@@ -67,6 +67,46 @@ describe('tollbook prices', function () {
     expect(await versionsNow()).to.equal(1);
   });
 
+  it('declares names beside those of the list, and tells how a model would be priced, or what is near', async () => {
+    const list = await fileOf(
+      'named.json',
+      priceMapText({ 'claude-sonnet-4': { input: '0.000003', output: '0.000015' } }),
+    );
+    const names = { anthropic: { aliases: { sonnet: 'claude-sonnet-4' }, date_suffix: true } };
+    const aliases = await fileOf('aliases.json', JSON.stringify(names));
+    const from = ['--effective-from', '2026-01-01T00:00:00Z'];
+    const imported = await run('import', list, '--book', 'named', '--aliases', aliases, ...WHO, ...from);
+    expect(imported.stdout, imported.stderr).to.include('names with a date are priced without it: anthropic');
+    expect((await run('show', 'named')).stdout).to.include('sonnet (alias of claude-sonnet-4)');
+    for (const [model, words] of [
+      [
+        'claude-sonnet-4',
+        'anthropic claude-sonnet-4: named@1 has it by its own name\n  → any other request: input 0.003, output 0.015 per 1,000\n',
+      ],
+      ['sonnet', 'anthropic sonnet: named@1 has it as an alias of claude-sonnet-4\n'],
+      ['claude-sonnet-4-20250514', 'has it without its date, as claude-sonnet-4\n'],
+    ] as const) {
+      const matched = await run('match', model, '--book', 'named');
+      expect(matched).to.include({ exitCode: 0 });
+      expect(matched.stdout).to.include(words);
+    }
+    const json = JSON.parse((await run('match', 'sonnet', '--book', 'named', '--json')).stdout) as object;
+    expect(json).to.have.nested.property('matches[0].rule', 'alias');
+    expect(json).to.have.nested.property('matches[0].priceVersion', 'named@1');
+    const unpriced = await run('match', 'sonnet', '--book', 'named', '--price-class', 'batch');
+    expect(unpriced).to.include({ exitCode: 1 });
+    expect(unpriced.stdout).to.include('no row is for such a request: its usage waits for a price');
+    const unknown = await run('match', 'claude-sonet-4', '--book', 'named');
+    expect(unknown).to.include({ exitCode: 1 });
+    expect(unknown.stdout)
+      .to.include('named@1 does not price claude-sonet-4')
+      .and.include('  anthropic claude-sonnet-4\n');
+    const wrong = await fileOf('wrong.json', JSON.stringify({ anthropic: { aliases: { sonnet: 'opus' } } }));
+    const refused = await run('import', list, '--book', 'named', '--aliases', wrong, ...WHO);
+    expect(refused).to.include({ exitCode: 2 });
+    expect(refused.stderr).to.include('anthropic sonnet: the price list has no opus');
+  });
+
   it('tells with --dry-run what it would import, and what it leaves out, and writes nothing', async () => {
     const before = await versionsNow();
     const bare = '"bare": { "litellm_provider": "p", "max_tokens": 4096 }';

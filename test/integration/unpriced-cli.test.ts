@@ -93,6 +93,23 @@ describe('tollbook unpriced', function () {
     expect(JSON.parse(rest.stdout)).to.deep.equal({ committed: 0, failed: 0, left: {} });
   });
 
+  it('lists the models that wait for a price, how often, and what is near in a book', async () => {
+    const tenantId = world.tenant();
+    const events = ['claude-sonet-4', 'claude-sonet-4', 'unheard-of'].map((model, index) =>
+      wireCompleted({ tenantId, traceId: `m-${index}`, fields: { model, pricing: { currency: 'USD' } } }),
+    );
+    batchOf(await world.protocol().charge(world.stream('completed').chunk(events)));
+    const found = JSON.parse((await run('models', '--book', 'list', '--json')).stdout) as { model: string }[];
+    const byModel = (wanted: string): object | undefined => found.find(({ model }) => model === wanted);
+    const missing = ['input_tokens'];
+    expect(byModel('claude-sonet-4')).to.deep.include({
+      ...{ provider: 'anthropic', traces: 2, missing, nearest: ['claude-sonnet-4'] },
+    });
+    expect(byModel('unheard-of')).to.deep.include({ traces: 1, missing, nearest: [] });
+    const table = await run('models', '--book', 'list');
+    expect(table.stdout).to.match(/claude-sonet-4 +│ 2 +│ \S+ +│ input_tokens +│ claude-sonnet-4/);
+  });
+
   it('says when the charge was refused for good', async () => {
     const tenantId = await parked('a');
     const { exitCode, stdout } = await run('price', tenantId, 'a', '--input-per-1k', '11000', '--key', 'k', ...WHY);

@@ -69,6 +69,31 @@ export async function firstParkedAt(pool: pg.Pool): Promise<string | undefined> 
   }
 }
 
+/** A model that open usage names: how often, since when (ISO 8601 UTC), and which meters have no price. */
+export interface ParkedModel {
+  readonly provider: string;
+  readonly model: string;
+  readonly traces: number;
+  readonly since: string;
+  readonly missing: readonly string[];
+}
+
+/** The models of the open ones, the most frequent first. Throws POSTGRES_*. */
+export async function readParkedModels(pool: pg.Pool): Promise<ParkedModel[]> {
+  try {
+    const { rows } = await pool.query<Omit<ParkedModel, 'traces' | 'since'> & { traces: string; since: Date }>(
+      `SELECT u.event ->> 'provider' AS provider, u.event ->> 'model' AS model, count(*) AS traces,
+         min(u.recorded_at) AS since,
+         (SELECT array_agg(DISTINCT meter ORDER BY meter) FROM unnest(array_agg(array_to_string(u.meters, ','))) AS t(list),
+            unnest(string_to_array(list, ',')) AS meter) AS missing
+       FROM unpriced_usage u WHERE ${OPEN_USAGE} GROUP BY 1, 2 ORDER BY count(*) DESC, 1, 2`,
+    );
+    return rows.map(({ traces, since, ...row }) => ({ ...row, traces: Number(traces), since: since.toISOString() }));
+  } catch (error) {
+    throw translatePostgresError(error);
+  }
+}
+
 /** A page of the open ones, oldest first. Throws POSTGRES_*. */
 export async function pageParked(
   pool: pg.Pool,

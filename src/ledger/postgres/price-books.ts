@@ -43,6 +43,7 @@ interface VersionRow {
   readonly source_digest: Buffer;
   readonly actor: string;
   readonly imported_at: Date;
+  readonly dated_providers: readonly string[];
 }
 
 interface StoredRow {
@@ -56,11 +57,13 @@ interface StoredRow {
   readonly input_per_1k: string | null;
   readonly output_per_1k: string | null;
   readonly meters: Readonly<Record<string, string>>;
+  readonly alias_of: string | null;
 }
 
-const VERSION_SELECT = 'book, version, effective_from, currency, models, source_digest, actor, imported_at';
+const VERSION_SELECT =
+  'book, version, effective_from, currency, models, source_digest, actor, imported_at, dated_providers';
 const PRICE_SELECT = `p.provider, p.model, p.price_class, p.context_above::text, p.context_up_to::text, p.hours,
-  p.input_per_1k::text, p.output_per_1k::text, p.meters`;
+  p.input_per_1k::text, p.output_per_1k::text, p.meters, p.alias_of`;
 
 /** The versions of a book, or of every book, newest first. Throws POSTGRES_*. */
 export async function readVersions(connection: Connection, book?: string): Promise<ImportedVersion[]> {
@@ -129,7 +132,7 @@ export async function readPricedVersions(
     `SELECT ${VERSION_SELECT}, (
        SELECT json_agg(json_build_object('provider', p.provider, 'model', p.model, 'price_class', p.price_class,
          'context_above', p.context_above::text, 'context_up_to', p.context_up_to::text, 'hours', p.hours,
-         'input_per_1k', p.input_per_1k::text, 'output_per_1k', p.output_per_1k::text, 'meters', p.meters)
+         'input_per_1k', p.input_per_1k::text, 'output_per_1k', p.output_per_1k::text, 'meters', p.meters, 'alias_of', p.alias_of)
          ORDER BY p.provider, p.model, p."row")
        FROM unnest($4::text[], $5::text[]) AS wanted(provider, model)
        JOIN price_book_prices p ON p.book = v.book AND p.version = v.version
@@ -158,15 +161,15 @@ export async function insertVersion(
   await rows(
     connection,
     `WITH imported AS (
-       INSERT INTO price_book_versions (${VERSION_SELECT}) VALUES ($1, $2, $3, $4, $5, $6, $7, $8) RETURNING book, version)
+       INSERT INTO price_book_versions (${VERSION_SELECT}) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) RETURNING book, version)
      INSERT INTO price_book_prices (book, version, provider, model, "row", price_class, context_above, context_up_to, hours,
-       input_per_1k, output_per_1k, meters)
+       input_per_1k, output_per_1k, meters, alias_of)
      SELECT i.book, i.version, p.*
-     FROM imported i CROSS JOIN unnest($9::text[], $10::text[], $11::smallint[], $12::text[], $13::bigint[], $14::bigint[],
-       $15::jsonb[], $16::numeric[], $17::numeric[], $18::jsonb[]) AS p`,
+     FROM imported i CROSS JOIN unnest($10::text[], $11::text[], $12::smallint[], $13::text[], $14::bigint[], $15::bigint[],
+       $16::jsonb[], $17::numeric[], $18::numeric[], $19::jsonb[], $20::text[]) AS p`,
     [
       ...[version.book, version.version, version.effectiveFrom, version.currency, version.models],
-      ...[version.digest, version.actor, version.importedAt],
+      ...[version.digest, version.actor, version.importedAt, arrayLiteral(version.datedProviders ?? [])],
       ...columnsOf(prices),
     ],
   );
@@ -174,8 +177,8 @@ export async function insertVersion(
 
 /** The rows of all models as one array a column, in the order of the insert. */
 function columnsOf(prices: readonly ModelPrices[]): string[] {
-  const all = prices.flatMap(({ provider, model, rows: own }) =>
-    own.map((row, index) => ({ provider, model, index, row })),
+  const all = prices.flatMap(({ provider, model, rows: own, aliasOf = null }) =>
+    own.map((row, index) => ({ provider, model, index, row, aliasOf })),
   );
   return [
     all.map(({ provider }) => provider),
@@ -188,6 +191,7 @@ function columnsOf(prices: readonly ModelPrices[]): string[] {
     all.map(({ row }) => row.inputPer1k ?? null),
     all.map(({ row }) => row.outputPer1k ?? null),
     all.map(({ row }) => JSON.stringify(Object.fromEntries(row.meters))),
+    all.map(({ aliasOf }) => aliasOf),
   ].map(arrayLiteral);
 }
 
@@ -201,15 +205,17 @@ function versionOf(row: VersionRow): ImportedVersion {
     digest: row.source_digest,
     actor: row.actor,
     importedAt: row.imported_at.toISOString(),
+    datedProviders: row.dated_providers,
   };
 }
 
 /** The models of rows that are ordered by model. */
 function modelsOf(stored: readonly StoredRow[]): ModelPrices[] {
-  const models = new Map<string, { provider: string; model: string; rows: PriceRow[] }>();
+  const models = new Map<string, ModelPrices & { readonly rows: PriceRow[] }>();
   for (const each of stored) {
     const key = modelKey(each);
-    const known = models.get(key) ?? { provider: each.provider, model: each.model, rows: [] };
+    const { provider, model, alias_of: aliasOf } = each;
+    const known = models.get(key) ?? { provider, model, rows: [], ...(aliasOf === null ? {} : { aliasOf }) };
     known.rows.push(rowOf(each));
     models.set(key, known);
   }

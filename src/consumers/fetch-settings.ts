@@ -17,7 +17,7 @@ const HEARTBEAT_INTERVAL_MAX_MS = 3_000;
 /** How soon partitions that were added to a topic are noticed; by default kafkajs looks every 5 minutes. */
 const METADATA_AGE_MAX_MS = 10_000;
 const FETCH_WAIT_MS = 100;
-/** Moderate, since one fetch waits for all its batches; large enough for a chunk of 4,000 events of 500 bytes. */
+/** Moderate, since one fetch waits until all its batches are charged or have had their turn; large enough for a chunk of 4,000 events of 500 bytes. */
 const FETCH_BYTES_PER_PARTITION = 2 * 1024 * 1024;
 /**
  * A fetch brings the messages of so many partitions more than are charged at once: the next begins only when all of it is

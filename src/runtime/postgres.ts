@@ -49,6 +49,8 @@ const SETTINGS = [
 class SettledPool extends pg.Pool {
   /** Begins a database transaction: one round trip, since these are statements without parameters. */
   readonly begin: string;
+  /** How many outages connections of this pool have met. */
+  #outages = 0;
 
   constructor(options: PostgresOptions) {
     const settings = options.role === '' ? SETTINGS : [`role = ${pg.escapeIdentifier(options.role)}`, ...SETTINGS];
@@ -62,12 +64,30 @@ class SettledPool extends pg.Pool {
       keepAliveInitialDelayMillis: KEEP_ALIVE_AFTER_MS,
       Client: TranslatingClient,
       onConnect: ((client: TranslatingClient) =>
-        learnSession(client, { begin, role: options.role })) as unknown as pg.PoolConfig['onConnect'],
+        this.#learn(client, { begin, role: options.role })) as unknown as pg.PoolConfig['onConnect'],
     });
     this.begin = begin;
     const query = (...statement: unknown[]): Promise<unknown> =>
       withTransaction(this, (client) => (client.query as Statement)(...statement) as Promise<unknown>);
     this.query = query as pg.Pool['query'];
+  }
+
+  async #learn(client: TranslatingClient, asked: AskedSession): Promise<void> {
+    client.outagesBefore = this.#outages;
+    await learnSession(client, asked);
+  }
+
+  /**
+   * Notes that a connection met an outage. The others were made before it: they may lead to a server that only reads, and are
+   * closed instead of being used again.
+   */
+  noteOutage(): void {
+    this.#outages += 1;
+  }
+
+  /** Whether a connection was made since the last outage. */
+  isSince(client: pg.PoolClient): boolean {
+    return !(client instanceof TranslatingClient) || client.outagesBefore === this.#outages;
   }
 }
 
@@ -97,6 +117,8 @@ async function learnSession(client: TranslatingClient, asked: AskedSession): Pro
  */
 class TranslatingClient extends pg.Client {
   losesStatements = false;
+  /** Outages of its pool before it was made. */
+  outagesBefore = 0;
 
   constructor(config?: string | pg.ClientConfig) {
     super(config);
@@ -116,13 +138,18 @@ function unnamed(statement: unknown): unknown {
 }
 
 /** Takes a connection out of a pool; who takes it gives it back. Throws POSTGRES_UNAVAILABLE, POSTGRES_FAILED. */
-export function connectTo(pool: pg.Pool): Promise<pg.PoolClient> {
-  return pool.connect().catch(rethrowTranslated);
+export async function connectTo(pool: pg.Pool): Promise<pg.PoolClient> {
+  for (;;) {
+    const client = await pool.connect().catch(rethrowTranslated);
+    if (!(pool instanceof SettledPool) || pool.isSince(client)) return client;
+    client.release(true);
+  }
 }
 
 /**
  * Runs work on one connection of a pool, and gives it back; one that cannot be trusted after the error that ended the work
  * is closed instead. Throws POSTGRES_UNAVAILABLE, POSTGRES_FAILED, and what the work throws.
+ * After an outage all connections that were made before it are replaced.
  */
 export async function withConnection<T>(pool: pg.Pool, work: (client: pg.PoolClient) => Promise<T>): Promise<T> {
   const client = await connectTo(pool);
@@ -133,6 +160,7 @@ export async function withConnection<T>(pool: pg.Pool, work: (client: pg.PoolCli
     return await work(client);
   } catch (error) {
     isSound &&= error instanceof TollbookError && keepsConnection(error.code);
+    if (pool instanceof SettledPool && isTollbookError(error, 'POSTGRES_UNAVAILABLE')) pool.noteOutage();
     throw error;
   } finally {
     client.off('error', onError);

@@ -5,8 +5,10 @@
  */
 import { expect } from 'chai';
 import type pg from 'pg';
+import { connectTo, withConnection } from '../../src/runtime/postgres.js';
+import { failureOf } from '../support/command-samples.js';
 import { LedgerWorld } from '../support/ledger-world.js';
-import { openOwnerPool } from '../support/test-database.js';
+import { createTestDatabase, openApplicationPool, openOwnerPool } from '../support/test-database.js';
 import { completion, messageOf, send } from '../support/usage-messages.js';
 
 /** Each SQLSTATE with the condition that it stands for. */
@@ -52,6 +54,36 @@ const RAISE_ONCE = `
     END IF;
     RETURN NEW;
   END $$`;
+
+describe('an outage that one connection meets', () => {
+  it('closes those that were made before it, which may only read, and not those of other failures', async () => {
+    const database = await createTestDatabase();
+    const pool = openApplicationPool(database);
+    try {
+      const clients = await Promise.all(Array.from({ length: 4 }, () => connectTo(pool)));
+      for (const client of clients) await client.query('SET SESSION CHARACTERISTICS AS TRANSACTION READ ONLY');
+      const before = new Set(await Promise.all(clients.map(processOf)));
+      expect(before.size).to.equal(4);
+      for (const client of clients) client.release();
+      const failed = await failureOf(pool.query('SELECT no_such_function()'));
+      expect(failed.code).to.equal('SCHEMA_OUT_OF_DATE');
+      expect(before.has(await withConnection(pool, processOf))).to.equal(true);
+      const write = (): Promise<unknown> =>
+        pool.query(`INSERT INTO producer_gaps VALUES ('gateway-1', 1, 0, 0, 'ops', 'a test')`);
+      expect((await failureOf(write())).code).to.equal('POSTGRES_UNAVAILABLE');
+      await write();
+      expect(before.has(await withConnection(pool, processOf))).to.equal(false);
+    } finally {
+      await pool.end();
+      await database.drop();
+    }
+  });
+
+  async function processOf(client: pg.ClientBase): Promise<number> {
+    const { rows } = await client.query<{ pid: number }>('SELECT pg_backend_pid() AS pid');
+    return rows[0]?.pid ?? 0;
+  }
+});
 
 describe('an answer of PostgreSQL that passes', function () {
   this.timeout(120_000);

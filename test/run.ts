@@ -1,8 +1,8 @@
 /**
  * Owns: `make test` after lint and build: brings up a stack of its own, runs mocha against it in child processes, and
  * takes the stack down in every ending.
- * How: the fault suite mostly waits for servers of its own, and two suites need none. They run beside the others, and their output
- * follows; what measures a rate runs alone afterwards.
+ * How: the fault suite mostly waits for servers of its own, and three suites need hardly any. They run beside the others, and their
+ * output follows; what measures a rate runs alone afterwards.
  * Does not own: how mocha is set up (mocha-child.ts).
  * Invariants: the last line is `N passed, N failed`, and what failed stands just above it, for of a long log often only the
  * end is kept; the exit code is 0 only when something passed and nothing failed.
@@ -17,11 +17,11 @@ import { countsFrom, type TestCounts } from './test-counts.js';
 
 const SUITES_WITHOUT_SERVERS = ['unit', 'simulation'] as const;
 /** On the servers that all of them share, which some tests stop and start again. */
-const SHARING_SUITES = ['property', 'contract', 'migration', 'integration'] as const;
-/** Beside them; about as long. */
-const ASIDE_SUITES = ['fault', ...SUITES_WITHOUT_SERVERS] as const;
+const SHARING_SUITES = ['property', 'contract', 'integration'] as const;
+/** Beside them, and about as long; of the shared servers it needs PostgreSQL alone, which nobody stops. */
+const ASIDE_SUITES = ['fault', 'migration', ...SUITES_WITHOUT_SERVERS] as const;
 const RATE_SUITES = ['speed', 'soak'] as const;
-const SUITES = [...SUITES_WITHOUT_SERVERS, ...SHARING_SUITES, 'fault', ...RATE_SUITES] as const;
+const SUITES = [...SHARING_SUITES, ...ASIDE_SUITES, ...RATE_SUITES] as const;
 const STACK_DIR = path.resolve('.tollbook', 'test-stack');
 /** Where the tests of the stack itself bring one up; known here, so that it goes down even if they are cut off. */
 const STACK_UNDER_TEST_DIR = path.resolve('.tollbook', 'stack-under-test');

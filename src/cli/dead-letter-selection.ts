@@ -26,6 +26,7 @@ export interface FilterFlags {
   readonly topic?: string;
   readonly tenant?: string;
   readonly trace?: string;
+  readonly event?: string;
   readonly since?: string;
   readonly until?: string;
 }
@@ -76,6 +77,7 @@ export function withFilters(command: Command): Command {
     .option('--topic <topic>', 'only those of this topic', topicName)
     .option('--tenant <tenant>', 'only those whose event names this tenant', identifier)
     .option('--trace <trace>', 'only those whose event names this trace', identifier)
+    .option('--event <id>', 'only those of this event id', identifier)
     .option('--since <time>', 'only those recorded at or after this RFC 3339 time', instantValue)
     .option('--until <time>', 'only those recorded before this RFC 3339 time', instantValue);
 }
@@ -87,7 +89,7 @@ export function letterReason(flags: string): Option {
 
 /** The filter that some flags describe. Throws USAGE_INVALID when the times leave nothing. */
 export function filterOf(flags: FilterFlags, state: LetterFilter['state']): LetterFilter {
-  const { letterReason: reason, topic, tenant, trace, since, until } = flags;
+  const { letterReason: reason, topic, tenant, trace, event, since, until } = flags;
   if (since !== undefined && until !== undefined && since >= until) {
     throw new TollbookError('USAGE_INVALID', `--until is ${until}; allowed: later than --since, ${since}`);
   }
@@ -97,6 +99,7 @@ export function filterOf(flags: FilterFlags, state: LetterFilter['state']): Lett
     ...(topic === undefined ? {} : { topic }),
     ...(tenant === undefined ? {} : { tenantId: tenant }),
     ...(trace === undefined ? {} : { traceId: trace }),
+    ...(event === undefined ? {} : { eventId: event }),
     ...(since === undefined ? {} : { since }),
     ...(until === undefined ? {} : { until }),
   };

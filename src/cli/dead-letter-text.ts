@@ -34,8 +34,8 @@ export function readableBytes(bytes: Buffer | null): ReadableBytes | null {
 
 /** A dead letter of a list as JSON. */
 export function summaryJson(letter: LetterSummary): object {
-  const { reason, detail, state, tenantId, traceId, recordedAt, valueBytes } = letter;
-  return { position: letterName(letter), recordedAt, reason, detail, state, tenantId, traceId, valueBytes };
+  const { reason, detail, state, tenantId, traceId, eventId, recordedAt, valueBytes } = letter;
+  return { position: letterName(letter), recordedAt, reason, detail, state, tenantId, traceId, eventId, valueBytes };
 }
 
 /** Dead letters as a table. */
@@ -74,7 +74,7 @@ export function lettersByReason(counts: readonly LetterCount[]): Record<string, 
 /** Everything about one dead letter as JSON. */
 export function storyJson({ letter, action, entries }: LetterStory): object {
   const headers = Object.entries(letter.headers).map(([name, values]) => [name, values.map(headerValue)]);
-  const { reason, detail, state, tenantId, traceId, recordedAt, batchId } = letter;
+  const { reason, detail, state, tenantId, traceId, eventId, recordedAt, batchId } = letter;
   return {
     position: letterName(letter),
     state,
@@ -82,6 +82,7 @@ export function storyJson({ letter, action, entries }: LetterStory): object {
     detail,
     tenantId,
     traceId,
+    eventId,
     recordedAt,
     batchId,
     key: readableBytes(letter.key),
@@ -115,12 +116,13 @@ function headerValue(base64: string): ReadableBytes | null {
 /** Everything about one dead letter as text. */
 export function storyText(story: LetterStory): string {
   const { letter, action, entries } = story;
-  const { tenantId, traceId, reason, recordedAt, batchId } = letter;
+  const { tenantId, traceId, eventId, reason, recordedAt, batchId } = letter;
   const lines = [
     `dead letter ${letterName(letter)}: ${letter.state}`,
     `  reason    ${reason}: ${visibleLine(letter.detail)}`,
     `  tenant    ${tenantId ?? 'not readable'}`,
     `  trace     ${traceId ?? 'not readable'}`,
+    `  event     ${eventId ?? 'not readable'}`,
     `  key       ${bytesLine(letter.key)}`,
     ...headerLines(letter.headers),
     ...valueLines(letter.value),

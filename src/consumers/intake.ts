@@ -161,5 +161,6 @@ export function deadLetter(
     detail: why.detail,
     tenantId: why.event?.tenantId ?? null,
     traceId: why.event?.traceId ?? null,
+    eventId: why.event?.eventId ?? null,
   };
 }

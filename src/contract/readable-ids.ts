@@ -1,5 +1,5 @@
 /**
- * Owns: which tenant and trace a refused message names, where its JSON can be read although it is no event.
+ * Owns: which tenant, trace and event a refused message names, where its JSON can be read although it is no event.
  * Does not own: why it was refused (event-gate.ts).
  * Invariants: never throws; an id is told only where the contract would take it, and none where a key stands twice, since then
  * readers do not agree on what the message says. Refused messages are rare: they are read a second time for this.
@@ -14,6 +14,7 @@ import { repeatedKey } from './repeated-key.js';
 export interface ReadableIds {
   readonly tenantId?: string;
   readonly traceId?: string;
+  readonly eventId?: string;
 }
 
 /** Refusals of what is JSON all the same. */
@@ -25,8 +26,12 @@ export function readableIds(message: Buffer | null, reason: RejectReason): Reada
   const text = message.toString('utf8');
   const wire: unknown = JSON.parse(text);
   if (!isWireObject(wire) || repeatedKey(text) !== undefined) return {};
-  const [tenantId, traceId] = [idIn(wire, 'tenant_id'), idIn(wire, 'trace_id')];
-  return { ...(tenantId === undefined ? {} : { tenantId }), ...(traceId === undefined ? {} : { traceId }) };
+  const [tenantId, traceId, eventId] = ['tenant_id', 'trace_id', 'event_id'].map((field) => idIn(wire, field));
+  return {
+    ...(tenantId === undefined ? {} : { tenantId }),
+    ...(traceId === undefined ? {} : { traceId }),
+    ...(eventId === undefined ? {} : { eventId }),
+  };
 }
 
 function idIn(wire: WireObject, field: string): string | undefined {

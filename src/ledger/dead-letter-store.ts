@@ -21,6 +21,7 @@ export interface LetterFilter {
   readonly topic?: string;
   readonly tenantId?: string;
   readonly traceId?: string;
+  readonly eventId?: string;
   /** Recorded at or after this instant. */
   readonly since?: string;
   /** Recorded before this instant. */

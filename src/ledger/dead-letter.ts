@@ -47,6 +47,7 @@ export interface DeadLetter {
   readonly detail: string;
   readonly tenantId: string | null;
   readonly traceId: string | null;
+  readonly eventId: string | null;
 }
 
 /** What a dead letter can be: open, or what became of it. */
@@ -64,6 +65,7 @@ export interface LetterSummary extends LetterPosition {
   readonly detail: string;
   readonly tenantId: string | null;
   readonly traceId: string | null;
+  readonly eventId: string | null;
   readonly state: LetterState;
   /** When the batch that passed it was sealed. */
   readonly recordedAt: string;

@@ -28,6 +28,7 @@ import { PastRequestCounts1768867200000 } from '../../migrations/1768867200000-p
 import { ProducerGaps1769040000000 } from '../../migrations/1769040000000-producer-gaps.js';
 import { AmendedLetters1769126400000 } from '../../migrations/1769126400000-amended-letters.js';
 import { PriceNames1769212800000 } from '../../migrations/1769212800000-price-names.js';
+import { LetterEventIds1769299200000 } from '../../migrations/1769299200000-letter-event-ids.js';
 import { ensureApplicationRole } from './application-role.js';
 import { TollbookError } from './errors.js';
 import { translatePostgresError } from './postgres.js';
@@ -55,6 +56,7 @@ const MIGRATIONS: readonly (new () => MigrationInterface)[] = [
   ProducerGaps1769040000000,
   AmendedLetters1769126400000,
   PriceNames1769212800000,
+  LetterEventIds1769299200000,
 ];
 const MIGRATION_NAMES = MIGRATIONS.map(({ name }) => name);
 const MIGRATIONS_TABLE = 'schema_migrations';

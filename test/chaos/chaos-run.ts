@@ -48,6 +48,9 @@ const REQUESTS_PER_PLAN_MAX = 300_000;
 /** Chunks as in production; holds that outlast the run, since the expectation counts them as open. */
 const SETTINGS = { TOLLBOOK_CHUNK_MESSAGES_MAX: '500', TOLLBOOK_HOLD_TTL_MS: String(24 * 3_600_000) };
 
+/** A stopped partition is tried again after 10 seconds at most, and that takes a moment. */
+const RETRIED_WITHIN_MS = 15_000;
+
 /** Runs a soak; `follow` is given what tells how far it is. Rejects only when the world cannot be set up. */
 export async function runChaos(
   options: ChaosOptions,
@@ -169,13 +172,23 @@ class ChaosRun {
     await this.#reviveAll();
     await watch.all();
     const { crew } = this.stage;
-    for (const name of await this.readiness.blockedNow()) this.#problems.push(`${name} is stopped at the end`);
+    for (const name of await this.#blockedAtRest()) this.#problems.push(`${name} is stopped at the end`);
     this.readiness.stop();
     this.#problems.push(...crew.members.flatMap((member) => this.readiness.unseen(member)));
     try {
       await this.world.recover('chaos', atMs, crew.settle());
     } catch (error) {
       this.#problems.push(String(error));
+    }
+  }
+
+  /** The partitions that are still stopped once each of them must have been tried again. */
+  async #blockedAtRest(): Promise<readonly string[]> {
+    const untilMs = performance.now() + RETRIED_WITHIN_MS;
+    for (;;) {
+      const blocked = await this.readiness.blockedNow();
+      if (blocked.length === 0 || performance.now() > untilMs) return blocked;
+      await delay(200);
     }
   }
 

@@ -57,6 +57,11 @@ describe('tollbook dead-letters amend', function () {
       .to.include(position)
       .and.include('INVALID_EVENT')
       .and.include(`amend | discard ${position}`);
+    const listed = JSON.parse((await run('dead-letters', 'list', '--event', 'event-of-t', '--json')).stdout) as {
+      letters: readonly object[];
+    };
+    expect(listed.letters).to.have.length(1);
+    expect(listed.letters[0]).to.include({ position, tenantId, traceId: 't', eventId: 'event-of-t' });
     const amend = ['dead-letters', 'amend', position, '--set', 'usage.input_tokens=3', ...SIGNED];
     const dry = await run(...amend, '--dry-run');
     expect(dry.stdout, dry.stderr).to.include(`${position}  would be redriven: charged`);

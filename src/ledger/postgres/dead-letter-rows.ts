@@ -35,14 +35,15 @@ export interface SummaryRow extends PlaceRow {
   readonly detail: string;
   readonly tenant_id: string | null;
   readonly trace_id: string | null;
+  readonly event_id: string | null;
   readonly redrive_state: LetterState;
   readonly value_bytes: number;
 }
 
 /** The select list that makes a SummaryRow of `dead_letters d`; the length of a value is known without reading it. */
 export const SUMMARY_SELECT =
-  'd.topic, d.partition, d.kafka_offset, d.reason, d.detail, d.tenant_id, d.trace_id, d.redrive_state, d.recorded_at, ' +
-  'coalesce(octet_length(d.message_value), 0) AS value_bytes';
+  'd.topic, d.partition, d.kafka_offset, d.reason, d.detail, d.tenant_id, d.trace_id, d.event_id, d.redrive_state, ' +
+  'd.recorded_at, coalesce(octet_length(d.message_value), 0) AS value_bytes';
 
 /** Reads a dead letter without its bytes from its row. */
 export function summaryOf(row: SummaryRow): LetterSummary {
@@ -52,6 +53,7 @@ export function summaryOf(row: SummaryRow): LetterSummary {
     detail: row.detail,
     tenantId: row.tenant_id,
     traceId: row.trace_id,
+    eventId: row.event_id,
     state: row.redrive_state,
     valueBytes: row.value_bytes,
   };
@@ -72,6 +74,7 @@ export interface LetterRow extends PlaceRow {
   readonly detail: string;
   readonly tenant_id: string | null;
   readonly trace_id: string | null;
+  readonly event_id: string | null;
   readonly batch_id: string;
   readonly redrive_state: LetterState;
 }
@@ -87,6 +90,7 @@ export function letterOf(row: LetterRow): StoredLetter {
     detail: row.detail,
     tenantId: row.tenant_id,
     traceId: row.trace_id,
+    eventId: row.event_id,
     state: row.redrive_state,
     batchId: safeInteger(row.batch_id),
   };
@@ -152,12 +156,13 @@ export function positionArrays(positions: readonly LetterPosition[]): string[] {
 
 /** The conditions of a filter on `dead_letters d`, numbered after the values already there, which they are added to. */
 export function conditionsOf(filter: LetterFilter, values: unknown[]): string {
-  const { state, reason, topic, tenantId, traceId, since, until } = filter;
+  const { state, reason, topic, tenantId, traceId, eventId, since, until } = filter;
   const conditions: [string, string | undefined][] = [
     ['d.reason =', reason],
     ['d.topic =', topic],
     ['d.tenant_id =', tenantId],
     ['d.trace_id =', traceId],
+    ['d.event_id =', eventId],
     ['d.recorded_at >=', since],
     ['d.recorded_at <', until],
   ];

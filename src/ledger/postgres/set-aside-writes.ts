@@ -34,10 +34,10 @@ async function insertDeadLetters(client: pg.ClientBase, { deadLetters }: SealedA
   await client.query({
     name: 'insert-dead-letters',
     text: `INSERT INTO dead_letters (topic, partition, row_hash, kafka_offset, message_key, message_value, headers, reason,
-       detail, tenant_id, trace_id, batch_id, recorded_at)
+       detail, tenant_id, trace_id, event_id, batch_id, recorded_at)
      SELECT d.*, $1, $2
      FROM unnest($3::text[], $4::integer[], $5::bytea[], $6::bigint[], $7::bytea[], $8::bytea[], $9::jsonb[], $10::text[],
-       $11::text[], $12::text[], $13::text[]) AS d`,
+       $11::text[], $12::text[], $13::text[], $14::text[]) AS d`,
     values: [
       ...seal,
       ...sharedColumns(deadLetters),
@@ -49,6 +49,7 @@ async function insertDeadLetters(client: pg.ClientBase, { deadLetters }: SealedA
       letters.map((letter) => letter.detail),
       letters.map((letter) => letter.tenantId),
       letters.map((letter) => letter.traceId),
+      letters.map((letter) => letter.eventId),
     ],
   });
 }

@@ -48,6 +48,7 @@ export function exampleAside(): [letter: AsideFacts, parked: AsideFacts] {
     detail: 'the value is no JSON',
     tenantId: null,
     traceId: null,
+    eventId: null,
   };
   const event = completed({ traceId: 'trace-3', pricing: { currency: 'USD', inputPer1k: '0.003' } });
   const parked = { kafkaOffset: 45n, tenantId: 'tenant-1', event, meters: ['output_tokens'] };

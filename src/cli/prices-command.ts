@@ -38,7 +38,7 @@ const IMPORT_HELP = `
 FILE is the public model price map: a JSON object of model → { litellm_provider, input_cost_per_token, … }.
 A price per token becomes a price per 1,000, exactly. A model of the map answers to its own name and, when that starts with
 the provider ("gemini/gemini-2.5-pro" of gemini), also to the rest of it ("gemini-2.5-pro"), unless the map has an entry of
-that name for the same provider. Each condition of a model is a row of prices: a class (priority, flex, batch, …), a length
+that name for the same provider. Entries of the form { "alias_of": MODEL } are names of that model. Each condition of a model is a row of prices: a class (priority, flex, batch, …), a length
 of the input (above 200,000 tokens, …), hours of the week. A request is charged by one row; what no row prices is parked,
 never charged at another row. An explicit price of zero is a price. Meters are exclusive: input_tokens counts what no other
 meter of the input counts. Entries without a price are skipped and counted; fields that look like prices and were not
@@ -123,6 +123,7 @@ function versionJson({ digest, ...version }: ImportedVersion): object {
 const SKIP_WORDS: Readonly<Record<SkipReason, string>> = {
   name: 'with a name no event can carry',
   noPrice: 'without a price',
+  alias: 'that are an alias of a model that the list does not have',
 };
 
 function importText(map: PriceMap, { outcome, version, changes }: ImportResult): string {

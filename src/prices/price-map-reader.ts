@@ -10,12 +10,12 @@ import { createHash } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { parse } from 'lossless-json';
 import { LABEL_PATTERN } from '../contract/field-rules.js';
-import type { ModelPrices } from '../ledger/price-book.js';
+import { modelKey, type ModelPrices } from '../ledger/price-book.js';
 import { TollbookError } from '../runtime/errors.js';
 import { isMapEntry, type MapEntry, rowsOf } from './price-map-rows.js';
 
-/** Why an entry of the map is left out: no event can carry its name, or it has no price. */
-export const SKIP_REASONS = ['name', 'noPrice'] as const;
+/** Why an entry of the map is left out: no event can carry its name, it has no price, or it is an alias of no such model. */
+export const SKIP_REASONS = ['name', 'noPrice', 'alias'] as const;
 
 /** One word of SKIP_REASONS. */
 export type SkipReason = (typeof SKIP_REASONS)[number];
@@ -26,7 +26,7 @@ export interface PriceMap {
   readonly digest: Buffer;
   /** Entries with prices. */
   readonly models: number;
-  /** By every name an event may give the model: the map's, and the same without the provider in front. */
+  /** By every name an event may give the model: the map's, its `alias_of` entries, and each without the provider in front. */
   readonly prices: readonly ModelPrices[];
   /** Rows of the models: one for each condition under which prices hold. */
   readonly rows: number;
@@ -48,10 +48,11 @@ export async function readPriceMap(path: string): Promise<PriceMap> {
 /** Reads the bytes of a price map. Throws FILE_UNREADABLE. */
 export function parsePriceMap(bytes: Buffer): PriceMap {
   const entries = entriesOf(bytes.toString('utf8'));
-  const skipped: Record<SkipReason, number> = { name: 0, noPrice: 0 };
+  const skipped: Record<SkipReason, number> = { name: 0, noPrice: 0, alias: 0 };
   const unread = new Map<string, number>();
   const own: ModelPrices[] = [];
-  for (const [model, entry] of entries) {
+  const [declared, priced] = partition(entries, ([, entry]) => typeof entry['alias_of'] === 'string');
+  for (const [model, entry] of priced) {
     const read = readEntry(model, entry);
     for (const field of read.unread) unread.set(field, (unread.get(field) ?? 0) + 1);
     if (typeof read.prices === 'string') skipped[read.prices] += 1;
@@ -60,7 +61,22 @@ export function parsePriceMap(bytes: Buffer): PriceMap {
   if (own.length === 0) throw unreadable('no entry has a price; expected model → input_cost_per_token and others');
   const digest = createHash('sha256').update(bytes).digest();
   const rows = own.reduce((sum, prices) => sum + prices.rows.length, 0);
-  return { digest, models: own.length, prices: [...own, ...aliases(own, entries)], rows, skipped, unread };
+  const named = [...own, ...declaredAliases(own, declared)];
+  skipped.alias = own.length + declared.length - named.length;
+  return { digest, models: own.length, prices: [...named, ...shortNames(named, entries)], rows, skipped, unread };
+}
+
+function partition<T>(items: readonly T[], isFirst: (item: T) => boolean): readonly [T[], T[]] {
+  return [items.filter(isFirst), items.filter((item) => !isFirst(item))];
+}
+
+/** Names that the map itself declares: `{ "alias_of": MODEL }`, of the provider of that model. */
+function declaredAliases(own: readonly ModelPrices[], declared: readonly [string, MapEntry][]): ModelPrices[] {
+  const byName = new Map(own.map((prices) => [prices.model, prices]));
+  return declared.flatMap(([model, entry]) => {
+    const meant = byName.get(String(entry['alias_of']));
+    return meant === undefined || !LABEL_PATTERN.test(model) ? [] : [{ ...meant, model, aliasOf: meant.model }];
+  });
 }
 
 function entriesOf(text: string): [string, MapEntry][] {
@@ -99,13 +115,14 @@ function readEntry(model: string, entry: MapEntry): ReadEntry {
  * Names without the provider in front: "gemini/gemini-2.5-pro" of gemini is "gemini-2.5-pro" too, unless the map has an
  * entry of that name for the same provider, which is then meant.
  */
-function aliases(own: readonly ModelPrices[], entries: readonly [string, MapEntry][]): ModelPrices[] {
+function shortNames(named: readonly ModelPrices[], entries: readonly [string, MapEntry][]): ModelPrices[] {
   const taken = new Set(entries.map(([model, entry]) => `${String(entry['litellm_provider'])}\n${model}`));
-  return own.flatMap((prices) => {
+  for (const prices of named) taken.add(modelKey(prices));
+  return named.flatMap((prices) => {
     const { provider, model } = prices;
     const name = model.startsWith(`${provider}/`) ? model.slice(provider.length + 1) : '';
     const isFree = LABEL_PATTERN.test(name) && !taken.has(`${provider}\n${name}`);
-    return isFree ? [{ ...prices, model: name, aliasOf: model }] : [];
+    return isFree ? [{ ...prices, model: name, aliasOf: prices.aliasOf ?? model }] : [];
   });
 }
 

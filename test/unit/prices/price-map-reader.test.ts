@@ -59,7 +59,12 @@ describe('the example price map', () => {
       .update(await readFile(path))
       .digest('hex');
     expect(map.digest.toString('hex')).to.equal(digest);
-    expect(map).to.deep.include({ models: 261, rows: 261, skipped: { name: 0, noPrice: 0 }, unread: new Map() });
+    expect(map).to.deep.include({
+      models: 261,
+      rows: 261,
+      skipped: { name: 0, noPrice: 0, alias: 0 },
+      unread: new Map(),
+    });
     expect(map.prices).to.have.length(261 + 124 - 9);
   });
 });
@@ -116,6 +121,21 @@ describe('the names of a model', () => {
     expect(namesOf(map)).to.include.members(['azure: gpt-4o', 'openai: gpt-4o']);
   });
 
+  it('are those that the map declares as aliases too, short ones included; an alias of nothing is counted', () => {
+    const map = mapOf(`{
+      "azure/gpt-latest": { "alias_of": "azure/gpt-4o" }, "azure/gpt-4o": ${entry('azure')}, "b": { "alias_of": "azure/lost" },
+      "c": { "alias_of": "azure/gpt-latest" }
+    }`);
+    expect(map.prices.map(({ provider, model, aliasOf }) => [provider, model, aliasOf])).to.deep.equal([
+      ['azure', 'azure/gpt-4o', undefined],
+      ['azure', 'azure/gpt-latest', 'azure/gpt-4o'],
+      ['azure', 'gpt-4o', 'azure/gpt-4o'],
+      ['azure', 'gpt-latest', 'azure/gpt-4o'],
+    ]);
+    expect(map).to.deep.include({ models: 1, skipped: { name: 0, noPrice: 0, alias: 2 } });
+    expect(map.prices[3]?.rows).to.deep.equal(map.prices[0]?.rows);
+  });
+
   it('keep a prefix that is not the provider', () => {
     expect(namesOf(mapOf(`{ "vertex_ai/a": ${entry('vertex_ai-models')} }`))).to.deep.equal([
       'vertex_ai-models: vertex_ai/a',
@@ -129,7 +149,7 @@ describe('an entry of the map', () => {
       "good": ${entry('p')}, " bad": ${entry('p')}, "spec": ${entry('one of https://example.com/é')}, "none": {},
       "described": ${entry('p', '"max_tokens": 4096')}, "null": ${entry('p', '"input_cost_per_token": null')}
     }`);
-    expect(map).to.deep.include({ models: 1, skipped: { name: 3, noPrice: 2 } });
+    expect(map).to.deep.include({ models: 1, skipped: { name: 3, noPrice: 2, alias: 0 } });
   });
 
   it('keeps a price of zero, beside others and alone: free is a price', () => {

@@ -25,7 +25,7 @@ import { assertNone, type LetterSelection, selectLetters, type SelectionFlags } 
 import { visibleLine } from '../runtime/printable.js';
 import { openRedis } from './ledger-process.js';
 import { startProgress } from './progress.js';
-import { printText } from './output.js';
+import { printNote, printText } from './output.js';
 
 /** The flags of a change. */
 export interface ChangeFlags extends SelectionFlags {
@@ -100,7 +100,19 @@ export async function amend(
       }
     }
     tellRedrive(told, order);
+    if (told.has('alreadyRedriven')) await tellOtherCopy(world.pool, position, value);
   });
+}
+
+/** Whoever amends a letter again must not believe that this copy was charged. */
+async function tellOtherCopy(pool: pg.Pool, position: LetterPosition, value: Buffer): Promise<void> {
+  const action = (await new PostgresDeadLetterReader(pool).story(position))?.action;
+  if (action?.action === 'redriven' && action.amendedValue?.equals(value) === true) return;
+  const name = letterName(position);
+  printNote(
+    `${name} was redriven otherwise: this copy is not what was charged; see tollbook dead-letters show ${name}\n`,
+  );
+  process.exitCode = 1;
 }
 
 function tellRedrive(told: Tally, { json, dryRun }: Pick<AmendFlags, 'json' | 'dryRun'>): void {

@@ -72,6 +72,10 @@ describe('tollbook dead-letters amend', function () {
     expect(await balanceOf(tenantId)).to.equal(7_000_000_000n);
     const again = await run(...amend);
     expect(again.stdout, again.stderr).to.include('was redriven before');
+    expect(again.exitCode).to.equal(0);
+    const other = await run('dead-letters', 'amend', position, '--set', 'usage.input_tokens=4', ...SIGNED);
+    expect(other.stderr).to.include('this copy is not what was charged');
+    expect(other.exitCode).to.equal(1);
     expect(await balanceOf(tenantId)).to.equal(7_000_000_000n);
     const shown = await run('dead-letters', 'show', position);
     expect(shown.stdout).to.include('"input_tokens":"3"').and.include('"input_tokens":3');
@@ -116,6 +120,30 @@ describe('tollbook dead-letters amend', function () {
       expect(refused.stderr).to.include(why);
     }
     expect(await balanceOf(tenantId)).to.equal(10_000_000_000n);
+  });
+
+  it('corrects by a file alone what JSON readers do not agree on', async () => {
+    const tenantId = redrive.world.tenant();
+    await redrive.world.credit(tenantId, '10');
+    const whole = JSON.stringify(wireCompleted({ tenantId, traceId: 't', units: 2 }));
+    const letters = await redrive.bury(redrive.world.stream('completed'), [
+      whole.replace('{', '{"tenant_id":"somebody-else",'),
+      whole.replace('"input_tokens":2', '"input_tokens":0.99999999999999999999'),
+    ]);
+    for (const [index, why] of ['has "tenant_id" twice', 'a number that not every reader takes'].entries()) {
+      const refused = await run('dead-letters', 'amend', letterName(letters[index]!), '--set', 'model=m', ...SIGNED);
+      expect(refused.exitCode).to.equal(2);
+      expect(refused.stderr).to.include(why).and.include('--file');
+    }
+    const inexact = ['--set', 'usage.input_tokens=0.99999999999999999999'];
+    expect((await run('dead-letters', 'amend', letterName(letters[1]!), ...inexact, ...SIGNED)).stderr).to.include(
+      'a number that is read as it is written',
+    );
+    const file = path.join(folder, 'whole.json');
+    await writeFile(file, whole);
+    const amended = await run('dead-letters', 'amend', letterName(letters[0]!), '--file', file, ...SIGNED);
+    expect(amended.stdout, amended.stderr).to.include('redriven: charged');
+    expect(await balanceOf(tenantId)).to.equal(8_000_000_000n);
   });
 
   it('sets no more than a field, whatever its name, and takes fields out', async () => {

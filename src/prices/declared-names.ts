@@ -3,11 +3,12 @@
  * dated names are priced like the undated one.
  * Does not own: how a name is found (ledger/price-book.ts).
  * Invariants: nothing is guessed. An alias stands for a name of the list, of the same provider; one that would change what a
- * name of the list means, that leads to another alias or to nothing is refused, and all of them are named together.
+ * name of the list means, that leads to another declared alias or to nothing is refused, and all of them are named together.
  */
 import { createHash } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { LABEL_PATTERN } from '../contract/field-rules.js';
+import { repeatedKey } from '../contract/repeated-key.js';
 import { modelKey, type ModelPrices } from '../ledger/price-book.js';
 import { TollbookError } from '../runtime/errors.js';
 import type { PriceMap } from './price-map-reader.js';
@@ -39,12 +40,15 @@ export async function readDeclaredNames(path: string): Promise<DeclaredNames> {
 
 /** Reads the bytes of declared names. Throws FILE_UNREADABLE. */
 export function parseDeclaredNames(bytes: Buffer): DeclaredNames {
+  const text = bytes.toString('utf8');
   let document: unknown;
   try {
-    document = JSON.parse(bytes.toString('utf8'));
+    document = JSON.parse(text);
   } catch (cause) {
     throw unreadable(`not JSON: ${cause instanceof Error ? cause.message : String(cause)}`);
   }
+  const repeated = repeatedKey(text);
+  if (repeated !== undefined) throw unreadable(`${JSON.stringify(repeated)} stands twice, allowed: each name once`);
   const providers = entriesOf(document, 'the file').map(([provider, declared]) => readProvider(provider, declared));
   return { digest: createHash('sha256').update(bytes).digest(), providers };
 }

@@ -289,6 +289,19 @@ describe('the audit', function () {
     await redis.del(opening.quota, opening.inflight);
   });
 
+  it('takes no hash for a stranger that a chunk has just made to open the account, but one that stays', async () => {
+    const { redis, prefix } = world.server;
+    const fresh = { ...(await world.hash(tenantId)), version: '0' };
+    const [newcomer, left] = [quotaKeys(prefix, 'newcomer'), quotaKeys(prefix, 'left')];
+    await redis.hset(newcomer.quota, fresh);
+    await redis.hset(left.quota, fresh);
+    const looking = findings();
+    await world.credit('newcomer', '5');
+    expect(await looking).to.deep.equal(['hash: the ledger at 0; expected nothing: the tenant has no account']);
+    expect((await audit({ repairs: true })).left).to.equal(0);
+    expect(await redis.exists(left.quota)).to.equal(0);
+  });
+
   it('names a hash that stays behind its ledger, and repairs it', async () => {
     await world.protocol().charge(world.stream('completed').chunk([wireCompleted({ tenantId, traceId: 'c' })]));
     world.clock.atMs += 10_000;

@@ -77,6 +77,7 @@ describe('the names of a price list', () => {
     for (const [text, found] of [
       ['{', 'not JSON'],
       ['[]', 'the file: found []'],
+      ['{"openai":{},"openai":{}}', '"openai" stands twice'],
       ['{"openai":1}', 'openai: found 1'],
       ['{"openai":{"alias":{}}}', 'openai: found alias: {}'],
       ['{"openai":{"aliases":{"a":1}}}', 'openai.aliases: found {"a":1}'],
